@@ -1,0 +1,190 @@
+"""What a catalogue entry is: frozen dataclasses, read from TOML, one file an entry."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A fact with its source. `value`, or `low`, `likely`, `high` where sources conflict.
+
+    `flag`: V read in the source text; V2 read in a third-party note; D derived here; M background knowledge,
+    not verified; C sources conflict; B from the programme's own presentation only; NF looked for, not found.
+    """
+
+    id: str
+    label: str
+    unit: str
+    date: str
+    source: str
+    flag: str
+    value: float | None = None
+    low: float | None = None
+    likely: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """When pupils may first have been exposed: three dates, since announcement, convention and delivery differ."""
+
+    earliest: dt.date
+    likely: dt.date
+    latest: dt.date
+    flag: str
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Territory:
+    id: str
+    name: str
+    in_text: str
+    locative: str
+    departement: str
+    wave: int
+    exposure: Exposure
+    context: str = ""
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    id: str
+    name: str
+    label: str
+    summary: str
+    components: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a raw file: its names (the first is the one we keep), type and bounds.
+
+    `labels` are the other names that a header may carry; `*` stands for any text (a date in the header). `missing` are
+    the cells that mean "not known"; with none, a blank is an error.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    type: str = "text"
+    required: bool = True
+    low: float | None = None
+    high: float | None = None
+    missing: tuple[str, ...] = ("",)
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Columns that must add up, row by row, to another column or to a fixed `value`, within `tolerance`."""
+
+    parts: tuple[str, ...]
+    total: str = ""
+    value: float = 100.0
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A public file: who makes it, under which licence, what its columns are, what to know before using it.
+
+    `files` are glob patterns of file names; several files that match are read one after the other. `keep` gives, by
+    column, the values of the rows that concern us: other rows are not read. `at_most` pairs are (small, large).
+    """
+
+    id: str
+    label: str
+    producer: str
+    licence: str
+    url: str
+    vintage: str
+    grain: str
+    files: tuple[str, ...]
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    separator: str = ";"
+    decimal: str = "."
+    header_row: int = 1
+    keep: dict = field(default_factory=dict)
+    at_most: tuple[tuple[str, str], ...] = ()
+    sums: tuple[Sum, ...] = ()
+    quirks: tuple[str, ...] = ()
+    citation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """A statistic: formula, inputs (names of panel variables), unit, direction and French words for readers.
+
+    `breaks` are the periods from which the series starts anew: values on two sides of one are never subtracted.
+    """
+
+    id: str
+    label: str
+    family: str
+    question: str
+    formula: str
+    unit: str
+    direction: str
+    period_type: str
+    reference: str
+    reading: str
+    inputs: dict = field(default_factory=dict)
+    decimals: int = 1
+    breaks: tuple[int, ...] = ()
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A period that a design leaves out or flags, with the reason."""
+
+    period: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """The pre-analysis plan of one effect. Its hash is printed in the report."""
+
+    id: str
+    label: str
+    short: str
+    outcome: str
+    unit: str
+    treated: tuple[str, ...]
+    pool: str
+    strata: str
+    first_period: int
+    last_period: int
+    excluded: tuple[Period, ...]
+    breaks: tuple[Period, ...]
+    doubtful: tuple[Period, ...]
+    inference: str
+    alpha: float
+    power: float
+    equivalence_margin: float
+    max_enumeration: int
+    draws: int
+    seed: int
+    min_reference_stratum: int
+    max_academie_share: float
+    registered_on: dt.date
+    rationale: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One of the fifteen questions, and what it takes to answer it."""
+
+    id: str
+    text: str
+    answerable: str
+    how: str

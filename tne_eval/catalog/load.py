@@ -1,0 +1,188 @@
+"""TOML → entries. Every file is read and checked before the first entry is given."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from tne_eval.catalog.entries import Design, Indicator, Programme, Question, Source, Territory
+from tne_eval.errors import ContractError, Problem, UnknownNameError
+
+_FOLDER = Path(__file__).parent
+_ID = re.compile(r"^[a-z][a-z0-9_-]{1,60}$")
+_KINDS: dict[str, type] = {
+    "territory": Territory,
+    "programme": Programme,
+    "source": Source,
+    "indicator": Indicator,
+    "design": Design,
+}
+_PLURAL = {"territory": "territories"}
+
+
+def _entry(cls: type, data: object, path: str, problems: list[Problem], where: str = ""):
+    """Build the frozen dataclass `cls` from parsed TOML; every mismatch is added to `problems`."""
+    if not isinstance(data, Mapping):
+        problems.append(Problem(path, None, where or None, repr(data), "a table", "See a neighbouring entry."))
+        return None
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    for name in sorted(set(data) - set(fields)):
+        problems.append(Problem(path, None, where + name, "an unknown key", ", ".join(fields), "Correct or remove it."))
+    values = {}
+    for name, field in fields.items():
+        if name in data:
+            values[name] = _value(hints[name], data[name], path, problems, where + name)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            problems.append(Problem(path, None, where + name, "nothing", f"a value ({field.type})", "Add it."))
+    if problems:
+        return None
+    return cls(**values)
+
+
+def _value(hint: object, value: object, path: str, problems: list[Problem], where: str):
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _entry(typing.cast(type, hint), value, path, problems, where + ".")
+    if origin is tuple and isinstance(value, list):
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(
+                _value(arguments[0], item, path, problems, f"{where}[{place}]") for place, item in enumerate(value)
+            )
+        return tuple(
+            _value(item_hint, item, path, problems, where) for item_hint, item in zip(arguments, value, strict=True)
+        )
+    if origin in (typing.Union, types.UnionType):
+        hint = next(argument for argument in arguments if argument is not type(None))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    expected = origin if origin in (tuple, dict) else hint
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        problems.append(
+            Problem(path, None, where, repr(value)[:60], getattr(hint, "__name__", str(hint)), "Correct it.")
+        )
+    return value
+
+
+def _read(path: Path) -> tuple[dict, bytes]:
+    raw = path.read_bytes()
+    try:
+        return tomllib.loads(raw.decode("utf-8")), raw
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ContractError([Problem(path.name, None, None, str(error), "a valid TOML file", "Correct it.")]) from error
+
+
+def read_entries(kind: str, folder: Path) -> dict:
+    """Entries of one kind in `folder`, by id; every problem of every file at once."""
+    entries, problems = {}, []
+    for path in sorted(folder.glob("*.toml")):
+        data, raw = _read(path)
+        name = f"{folder.name}/{path.name}"
+        own: list[Problem] = []
+        if data.get("id") != path.stem or not _ID.match(path.stem):
+            own.append(
+                Problem(name, None, "id", repr(data.get("id")), f"{path.stem!r}, as the file is named", "Rename one.")
+            )
+        if kind == "design":
+            data["hash"] = hashlib.sha256(raw).hexdigest()
+        entry = _entry(_KINDS[kind], data, name, own)
+        problems += own
+        entries[path.stem] = entry
+    if problems:
+        raise ContractError(problems)
+    return entries
+
+
+@cache
+def _entries(kind: str) -> Mapping:
+    return types.MappingProxyType(read_entries(kind, _FOLDER / _PLURAL.get(kind, f"{kind}s")))
+
+
+def _get(kind: str, name: object):
+    entries = _entries(kind)
+    if not isinstance(name, str) or name not in entries:
+        raise UnknownNameError(kind, name, entries)
+    return entries[name]
+
+
+def list_territories() -> list[Territory]:
+    """The twelve territories, demonstrators first, then by name."""
+    return sorted(_entries("territory").values(), key=lambda entry: (entry.wave, entry.id))
+
+
+def list_programmes() -> list[Programme]:
+    return list(_entries("programme").values())
+
+
+def list_sources() -> list[Source]:
+    return list(_entries("source").values())
+
+
+def list_indicators() -> list[Indicator]:
+    return list(_entries("indicator").values())
+
+
+def list_designs() -> list[Design]:
+    return list(_entries("design").values())
+
+
+@cache
+def list_questions() -> tuple[Question, ...]:
+    """The fifteen questions that the software should answer, with what it takes."""
+    data, _ = _read(_FOLDER / "questions.toml")
+    problems: list[Problem] = []
+    questions = tuple(_entry(Question, item, "questions.toml", problems) for item in data["question"])
+    if problems:
+        raise ContractError(problems)
+    return questions
+
+
+def get_territory(name: object) -> Territory:
+    """A territory by its id; an unknown one is an error that lists the near ones."""
+    return _get("territory", name)
+
+
+def get_programme(name: object) -> Programme:
+    return _get("programme", name)
+
+
+def get_source(name: object) -> Source:
+    return _get("source", name)
+
+
+def get_indicator(name: object) -> Indicator:
+    return _get("indicator", name)
+
+
+def get_design(name: object) -> Design:
+    return _get("design", name)
+
+
+@cache
+def disclosure_rule() -> Mapping[str, int]:
+    """`min_schools` and `min_pupils` below which no figure is built."""
+    data, _ = _read(_FOLDER / "disclosure.toml")
+    return types.MappingProxyType(data)
+
+
+@cache
+def read_sentences() -> Mapping[str, Mapping[str, str]]:
+    """French sentences with named places, by section, for readers of reports."""
+    data, _ = _read(_FOLDER / "sentences.toml")
+    return types.MappingProxyType({section: types.MappingProxyType(texts) for section, texts in data.items()})
+
+
+@cache
+def catalog_hash() -> str:
+    """sha256 over every catalogue file: part of an edition's identity."""
+    digest = hashlib.sha256()
+    for path in sorted(_FOLDER.rglob("*.toml")):
+        digest.update(path.relative_to(_FOLDER).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

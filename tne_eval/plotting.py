@@ -1,0 +1,260 @@
+"""Frame in, Axes out. One look: readable in grey, French numbers, no chart without its unit."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from tne_eval import french
+from tne_eval.sources.periods import format_period
+
+BLUE, OCHRE, GREY, LIGHT = "#0B4F8A", "#8C6D1F", "#5F6670", "#D9DEE4"
+_STYLE = {
+    "figure.figsize": (7.2, 3.6),
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": "#222222",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": LIGHT,
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "xtick.color": "#222222",
+    "ytick.color": "#222222",
+}
+_UNIT = {
+    "percent": "%",
+    "points": "points de pourcentage",
+    "index": "indice",
+    "ratio": "pour cent élèves",
+    "score": "indice (100 = moyenne)",
+    "count": "nombre",
+}
+
+
+def _axes(ax: Axes | None, height: float = 3.6) -> Axes:
+    if ax is not None:
+        return ax
+    _, ax = plt.subplots(figsize=(7.2, height))
+    return ax
+
+
+def french_axis(axis, decimals: int | None = None, *, sign: bool = False) -> None:
+    """French numbers on an axis; as few decimals as its ticks need."""
+    axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+
+    def text(value: float, _place: int) -> str:
+        ticks = axis.get_majorticklocs()
+        needed = decimals
+        if needed is None:
+            needed = next((d for d in range(4) if np.allclose(ticks, np.round(ticks, d), atol=1e-9)), 4)
+        return french.number(round(value, 9), needed, sign=sign)
+
+    axis.set_major_formatter(FuncFormatter(text))
+
+
+@mpl.rc_context(_STYLE)
+def draw_events(events: pd.DataFrame, *, unit: str, exposed: int | None = None, ax: Axes | None = None) -> Axes:
+    """Change of the gap between treated and controls since the last period before, with the band of re-assignments.
+
+    events : `period, estimate, band_low, band_high` of an ImpactResult; exposed : first exposed period, marked.
+    """
+    ax = _axes(ax)
+    if events["band_low"].notna().any():
+        ax.fill_between(
+            events["period"],
+            events["band_low"],
+            events["band_high"],
+            color=LIGHT,
+            label="95 % des tirages au sort",
+            linewidth=0,
+        )
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    if exposed is not None:
+        ax.axvline(exposed - 0.5, color=OCHRE, linewidth=1.2, linestyle=(0, (4, 3)))
+        ax.annotate(
+            "premiers élèves exposés",
+            (exposed - 0.5, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -10),
+            textcoords="offset points",
+            color=OCHRE,
+            fontsize=8.5,
+        )
+    ax.plot(
+        events["period"],
+        events["estimate"],
+        color=BLUE,
+        marker="o",
+        markersize=5,
+        linewidth=1.8,
+        label="Écart mesuré",
+    )
+    ax.set_xticks(list(events["period"]))
+    ax.set_ylabel(_UNIT[unit])
+    french_axis(ax.yaxis, sign=True)
+    ax.legend(loc="lower left", fontsize=8.5)
+    return ax
+
+
+@mpl.rc_context(_STYLE)
+def draw_placebos(placebo: np.ndarray, estimate: float, *, unit: str, ax: Axes | None = None) -> Axes:
+    """Where the estimate stands among the same statistic computed for départements drawn by lot."""
+    ax = _axes(ax, 3.0)
+    ax.hist(placebo, bins=min(40, max(8, len(placebo) // 12)), color=LIGHT, edgecolor="white")
+    ax.axvline(estimate, color=BLUE, linewidth=2.2)
+    ax.annotate(
+        f"estimation : {french.number(estimate, 1, sign=True)}",
+        (estimate, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(5, -10),
+        textcoords="offset points",
+        color=BLUE,
+    )
+    ax.set_xlabel(_UNIT[unit])
+    ax.set_ylabel("tirages au sort")
+    french_axis(ax.xaxis, sign=True)
+    french_axis(ax.yaxis)
+    return ax
+
+
+@mpl.rc_context(_STYLE)
+def draw_comparison(result, *, ax: Axes | None = None) -> Axes:
+    """An indicator of a territory beside its académie and France, period by period; lines stop at series breaks."""
+    ax = _axes(ax)
+    entry = result.indicator
+    looks = {
+        "departement": {"color": BLUE, "marker": "o", "linewidth": 2.0, "zorder": 3},
+        "academie": {"color": OCHRE, "marker": "s", "linewidth": 1.3, "linestyle": (0, (5, 2))},
+        "france": {"color": GREY, "marker": "^", "linewidth": 1.3, "linestyle": (0, (1, 1.5))},
+    }
+    ends = []
+    for unit_type, look in looks.items():
+        series = result.series(unit_type)
+        if series.empty:
+            continue
+        label = {"academie": "Académie : ", "departement": "", "france": ""}[unit_type] + str(
+            result.frame.loc[result.frame["unit_type"] == unit_type, "label"].iloc[0]
+        )
+        for place, run in enumerate(_runs(series, entry.breaks)):
+            ax.plot(
+                _dates(run.index, entry.period_type),
+                run,
+                markersize=4,
+                label=None if place else label,
+                **look,
+            )
+        ends.append(series)
+    periods = sorted(set().union(*(series.index for series in ends)))
+    if entry.period_type != "quarter":
+        ax.set_xticks(_dates(periods, entry.period_type), [format_period(p, entry.period_type) for p in periods])
+        if len(periods) > 6 and entry.period_type == "school_year":
+            ax.tick_params(axis="x", rotation=40)
+    ax.set_ylabel(_UNIT[entry.unit])
+    french_axis(ax.yaxis)
+    ax.legend(loc="best", fontsize=8.5)
+    return ax
+
+
+def _runs(series: pd.Series, breaks: Sequence[int]) -> list[pd.Series]:
+    """The series cut at its breaks."""
+    edges = [-np.inf, *breaks, np.inf]
+    parts = [series[(series.index >= low) & (series.index < high)] for low, high in itertools.pairwise(edges)]
+    return [part for part in parts if len(part)]
+
+
+def _dates(periods: Sequence[int], period_type: str) -> list[float]:
+    """Periods on a scale of years."""
+    if period_type == "quarter":
+        return [period // 10 + (period % 10 - 0.5) / 4 for period in periods]
+    if period_type == "date":
+        return [period // 10_000 + (period // 100 % 100 - 1) / 12 for period in periods]
+    if period_type == "month":
+        return [period // 100 + (period % 100 - 1) / 12 for period in periods]
+    return [float(period) for period in periods]
+
+
+@mpl.rc_context(_STYLE)
+def draw_ranges(table: pd.DataFrame, *, unit: str, ax: Axes | None = None) -> Axes:
+    """Estimates one under the other (`label, estimate`, and `low, high` where an interval exists)."""
+    ax = _axes(ax, 0.9 + 0.33 * len(table))
+    place = np.arange(len(table))[::-1]
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    if "low" in table:
+        ax.hlines(place, table["low"], table["high"], color=BLUE, linewidth=1.6)
+    ax.plot(table["estimate"], place, "o", color=BLUE, markersize=6)
+    ax.set_yticks(place, table["label"])
+    ax.grid(axis="x")
+    ax.grid(visible=False, axis="y")
+    ax.set_ylim(-0.6, len(table) - 0.4)
+    ax.set_xlabel(_UNIT[unit])
+    french_axis(ax.xaxis, sign=True)
+    return ax
+
+
+@mpl.rc_context(_STYLE)
+def draw_bars(
+    table: pd.DataFrame,
+    *,
+    unit: str,
+    limit: float | None = None,
+    limit_label: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Horizontal bars (`label, value, strong`), the strong ones dark, with an optional limit line."""
+    ax = _axes(ax, 0.9 + 0.3 * len(table))
+    place = np.arange(len(table))[::-1]
+    colours = [BLUE if strong else "#9FB4C8" for strong in table["strong"]]
+    ax.barh(place, table["value"], color=colours, height=0.68)
+    if limit is not None:
+        ax.axvline(limit, color=OCHRE, linewidth=1.4, linestyle=(0, (4, 3)), label=limit_label)
+        ax.legend(loc="lower right", fontsize=8.5)
+    ax.set_yticks(place, table["label"])
+    ax.grid(axis="x")
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(_UNIT[unit])
+    french_axis(ax.xaxis)
+    return ax
+
+
+@mpl.rc_context(_STYLE)
+def draw_gradient(groups: pd.DataFrame, *, label: str, ax: Axes | None = None) -> Axes:
+    """Results of groups of schools against their mean IPS (`position, value, weight`, for `territory` and the rest)."""
+    ax = _axes(ax, 3.8)
+    size = 12 + 90 * groups["weight"] / groups["weight"].max()
+    own = groups["own"].to_numpy()
+    ax.scatter(
+        groups["position"][~own],
+        groups["value"][~own],
+        s=10,
+        color="#B9C2CC",
+        linewidth=0,
+        label="Autres départements",
+    )
+    ax.scatter(
+        groups["position"][own],
+        groups["value"][own],
+        s=size[own],
+        color=BLUE,
+        edgecolor="white",
+        linewidth=0.6,
+        label=label,
+    )
+    ax.set_xlabel("IPS moyen du groupe de collèges")
+    ax.set_ylabel("réussite au DNB (%)")
+    french_axis(ax.xaxis)
+    french_axis(ax.yaxis)
+    ax.legend(loc="lower right", fontsize=8.5)
+    return ax

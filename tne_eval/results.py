@@ -1,0 +1,185 @@
+"""Frozen results: what the pure functions of indicators and impact give back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from tne_eval.catalog import Design, Indicator
+
+
+class Verdict(StrEnum):
+    """What may be said of an effect; derived by rule (`tne_eval.impact.verdict`), never chosen."""
+
+    CREDIBLE = "credible effect"
+    REFUSED = "no credible effect: design refused"
+    FAILS = "no credible effect: design fails"
+    UNKNOWABLE = "no credible effect: cannot be known"
+    NOTHING = "no credible effect: nothing detected"
+    BOUNDED = "no credible effect: effects beyond a bound excluded"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One assumption put to the test. `passed` is None where it cannot be tested."""
+
+    id: str
+    passed: bool | None
+    value: float | None
+    limit: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The declared second reference: placebo assignments in places that the programme never touched."""
+
+    academies: tuple[str, ...]
+    n_placebos: int
+    p_value: float
+    low: float
+    high: float
+    mde: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImpactResult:
+    """An effect under one design, with all that is needed to judge it.
+
+    Attributes
+    ----------
+    estimate, low, high : in `design.unit`; `low`, `high` bound the 95 % interval by inversion. Each may be None:
+        `reasons` then says why, by attribute name.
+    p_value, smallest_p : permutation p of the estimate, and the smallest that the assignments allow.
+    mde : smallest effect which, added to placebos, is rejected with probability `design.power`.
+    placebo : (n_assignments,) the statistic under every re-assignment, the observed one included.
+    events : one row per period: gap of treated to controls, change since the last pre-period, placebo band.
+    units : one row per treated département: its own change, that of its controls, its estimate.
+    sensitivities : the same estimate under other windows and dates.
+    """
+
+    design: Design
+    territory: str | None
+    treated: tuple[str, ...]
+    controls: tuple[str, ...]
+    pre: tuple[int, ...]
+    post: tuple[int, ...]
+    estimate: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    smallest_p: float | None
+    mde: float | None
+    n_assignments: int
+    exact: bool
+    verdict: Verdict
+    checks: tuple[Check, ...]
+    reasons: dict[str, str]
+    reference: Reference | None
+    placebo: np.ndarray = field(repr=False)
+    events: pd.DataFrame = field(repr=False)
+    units: pd.DataFrame = field(repr=False)
+    sensitivities: pd.DataFrame = field(repr=False)
+
+    def to_dict(self) -> dict:
+        """The scalar facts, ready for JSON."""
+        plain = {
+            name: getattr(self, name)
+            for name in (
+                [
+                    "territory",
+                    "treated",
+                    "controls",
+                    "pre",
+                    "post",
+                    "estimate",
+                    "low",
+                    "high",
+                    "p_value",
+                    "smallest_p",
+                    "mde",
+                    "n_assignments",
+                    "exact",
+                ]
+            )
+        }
+        return {
+            "design": self.design.id,
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()},
+            "unit": self.design.unit,
+            "verdict": str(self.verdict),
+            "reasons": dict(self.reasons),
+            "design_hash": self.design.hash,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: the estimate and what bounds it."""
+        facts = self.to_dict()
+        facts["treated"] = " ".join(self.treated)
+        facts["controls"] = len(self.controls)
+        facts["pre"] = " ".join(map(str, self.pre))
+        facts["post"] = " ".join(map(str, self.post))
+        facts["reasons"] = "; ".join(f"{name}: {why}" for name, why in self.reasons.items())
+        return pd.DataFrame([facts])
+
+    def plot(self, ax=None):
+        """Event study with the placebo band."""
+        from tne_eval.plotting import draw_events
+
+        return draw_events(self.events, unit=self.design.unit, ax=ax)
+
+    def _repr_html_(self) -> str:
+        return self.to_frame().T.to_html(header=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndicatorResult:
+    """An indicator for one territory and its comparisons, or for every département.
+
+    `frame` has one row per unit × period: `unit_type` (departement, academie, france), `unit`, `label`, `period_type`,
+    `period`, `group`, `value`, `n` (schools or candidates behind it, where known), `status`, `source`.
+    """
+
+    indicator: Indicator
+    territory: str | None
+    frame: pd.DataFrame = field(repr=False)
+    caveats: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> float | None:
+        """Value of the territory at the latest period where it is known."""
+        own = self.series()
+        return None if own.empty else float(own.iloc[-1])
+
+    def series(self, unit_type: str = "departement") -> pd.Series:
+        """Known values by period, for the territory itself, its `academie` or `france`."""
+        rows = self.frame[(self.frame["unit_type"] == unit_type) & self.frame["value"].notna()]
+        return rows.set_index("period")["value"].sort_index()
+
+    def gap(self, unit_type: str = "france") -> float | None:
+        """Territory less its comparison at the latest period where both are known, in the indicator's unit."""
+        difference = (self.series() - self.series(unit_type)).dropna()
+        return None if difference.empty else float(difference.iloc[-1])
+
+    def to_frame(self) -> pd.DataFrame:
+        return self.frame.copy()
+
+    def to_dict(self) -> dict:
+        return {
+            "indicator": self.indicator.id,
+            "territory": self.territory,
+            "unit": self.indicator.unit,
+            "rows": self.frame.astype(object).where(self.frame.notna(), None).to_dict(orient="records"),
+        }
+
+    def plot(self, ax=None):
+        """Territory, académie and France over the periods."""
+        from tne_eval.plotting import draw_comparison
+
+        return draw_comparison(self, ax=ax)
+
+    def _repr_html_(self) -> str:
+        return self.frame.to_html(index=False)
