@@ -37,7 +37,7 @@ reports: $(READY)  ## set up, then one report per territory, the synthesis and t
 	@$(BIN)/tne-eval report --all
 
 test: $(READY)  ## set up, then the tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lab: $(READY)  ## set up, then JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir notebooks

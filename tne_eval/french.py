@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 import string
 from collections.abc import Iterable
 
@@ -14,7 +15,7 @@ NARROW = "\u202f"  # narrow no-break space: thousands, and before ; ? !
 HARD = "\u00a0"  # no-break space: before % and units, and before :
 MINUS = "\u2212"
 UNKNOWN = "n.d."
-_MONTHS = [
+_MONTHS = (
     "janvier",
     "février",
     "mars",
@@ -27,7 +28,14 @@ _MONTHS = [
     "octobre",
     "novembre",
     "décembre",
-]
+)
+
+
+def typeset(text: str) -> str:
+    """French spacing and apostrophes: no-break spaces before `: ; ? ! % €` and inside « », ’ for '."""
+    text = text.replace("'", "’").replace("« ", f"«{HARD}").replace(" »", f"{HARD}»")
+    text = re.sub(r" ([:%€])", rf"{HARD}\1", text)
+    return re.sub(r" ([;?!])", rf"{NARROW}\1", text)
 
 
 def number(value: float | None, decimals: int = 0, *, sign: bool = False) -> str:
@@ -86,6 +94,11 @@ def listing(items: Iterable[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} et {items[-1]}" if items else ""
 
 
+def of(name: str) -> str:
+    """`d'Amiens`, `de Versailles`."""
+    return f"d'{name}" if name[:1] in "AEIOUYÉÈ" else f"de {name}"
+
+
 def years(periods: Iterable[int]) -> str:
     """`[2016, 2017, 2018, 2019]` → `2016-2019`; gaps are kept: `2016-2019 et 2021`."""
     runs: list[list[int]] = []
@@ -112,19 +125,27 @@ def amount(value: float | None, unit: str, decimals: int = 1) -> str:
     return _FORMATS[unit](value, decimals)
 
 
-def sentence(key: str, /, **values: str) -> str:
-    """A sentence of the catalogue (`section.name`) with its places filled.
+def capital(text: str) -> str:
+    """First letter in upper case, the rest as it is."""
+    return text[:1].upper() + text[1:]
 
-    Raises UnknownNameError when the sentence does not exist, or when a place has no value.
+
+def phrase(key: str, /, **values: str) -> str:
+    """A text of the catalogue (`section.name`) with its places filled, as it goes inside a sentence.
+
+    Raises UnknownNameError when the text does not exist, or when a place has no value.
     """
     section, _, name = key.partition(".")
-    sentences = read_sentences()
-    known = [f"{part}.{text}" for part, texts in sentences.items() for text in texts]
-    if key not in known:
-        raise UnknownNameError("sentence", key, known)
-    template = sentences[section][name]
-    places = {field for _, field, _, _ in string.Formatter().parse(template) if field}
-    if places - set(values):
-        raise UnknownNameError(f"value for the sentence {key!r}:", sorted(places - set(values))[0], values)
-    text = template.format(**values)
-    return text[:1].upper() + text[1:]
+    texts = read_sentences()
+    if name not in texts.get(section, {}):
+        raise UnknownNameError("sentence", key, [f"{part}.{text}" for part in texts for text in texts[part]])
+    template = texts[section][name]
+    missing = {place for _, place, _, _ in string.Formatter().parse(template) if place} - set(values)
+    if missing:
+        raise UnknownNameError(f"value for the sentence {key!r}:", min(missing), values)
+    return typeset(template.format(**values))
+
+
+def sentence(key: str, /, **values: str) -> str:
+    """The same text with a capital letter."""
+    return capital(phrase(key, **values))

@@ -38,7 +38,7 @@ _UNIT = {
     "percent": "%",
     "points": "points de pourcentage",
     "index": "indice",
-    "ratio": "pour cent élèves",
+    "ratio": "pour cent élèves scolarisés",
     "score": "indice (100 = moyenne)",
     "count": "nombre",
 }
@@ -258,3 +258,22 @@ def draw_gradient(groups: pd.DataFrame, *, label: str, ax: Axes | None = None) -
     french_axis(ax.yaxis)
     ax.legend(loc="lower right", fontsize=8.5)
     return ax
+
+
+@mpl.rc_context(_STYLE)
+def draw_panels(panels: dict[str, tuple[pd.Series, int]], *, unit: str, columns: int = 4):
+    """Small multiples on one scale: a series by name, with the period that a vertical line marks; gives the Figure."""
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(7.2, 1.7 * rows), sharex=True, sharey=True, squeeze=False)
+    for ax in grid.flat[len(panels) :]:
+        ax.set_visible(False)
+    for ax, (name, (series, first)) in zip(grid.flat, panels.items(), strict=False):
+        ax.axhline(0, color=GREY, linewidth=0.8)
+        ax.axvline(first - 0.5, color=OCHRE, linewidth=1.1, linestyle=(0, (4, 3)))
+        ax.plot(series.index, series, color=BLUE, marker="o", markersize=2.8, linewidth=1.3)
+        ax.set_title(name, fontsize=8.5, loc="left")
+        ax.tick_params(labelsize=7.5)
+        ax.set_xticks([int(series.index[0]), int(series.index[-1])])
+        french_axis(ax.yaxis, sign=True)
+    figure.supylabel(_UNIT[unit], fontsize=8.5)
+    return figure

@@ -45,6 +45,23 @@ class Reference:
     mde: float | None
 
 
+_SCALARS = (
+    "territory",
+    "treated",
+    "controls",
+    "pre",
+    "post",
+    "estimate",
+    "low",
+    "high",
+    "p_value",
+    "smallest_p",
+    "mde",
+    "n_assignments",
+    "exact",
+)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ImpactResult:
     """An effect under one design, with all that is needed to judge it.
@@ -86,26 +103,7 @@ class ImpactResult:
 
     def to_dict(self) -> dict:
         """The scalar facts, ready for JSON."""
-        plain = {
-            name: getattr(self, name)
-            for name in (
-                [
-                    "territory",
-                    "treated",
-                    "controls",
-                    "pre",
-                    "post",
-                    "estimate",
-                    "low",
-                    "high",
-                    "p_value",
-                    "smallest_p",
-                    "mde",
-                    "n_assignments",
-                    "exact",
-                ]
-            )
-        }
+        plain = {name: getattr(self, name) for name in _SCALARS}
         return {
             "design": self.design.id,
             **{name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()},

@@ -82,10 +82,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Columns that must add up, row by row, to another column or to a fixed `value`, within `tolerance`."""
+    """Columns that must add up, row by row, to another column or to a fixed `value`, within `tolerance`.
+
+    `apart` is a column that some editions count apart from the others: with or without it, the sum is right.
+    """
 
     parts: tuple[str, ...]
     total: str = ""
+    apart: str = ""
     value: float = 100.0
     tolerance: float = 0.0
 

@@ -118,18 +118,22 @@ def list_territories() -> list[Territory]:
 
 
 def list_programmes() -> list[Programme]:
+    """The programmes: TNE, and the call Socle numérique."""
     return list(_entries("programme").values())
 
 
 def list_sources() -> list[Source]:
+    """The raw public files that the build reads."""
     return list(_entries("source").values())
 
 
 def list_indicators() -> list[Indicator]:
+    """The indicators that `compute_indicator` knows."""
     return list(_entries("indicator").values())
 
 
 def list_designs() -> list[Design]:
+    """The pre-analysis plans that `estimate_impact` knows."""
     return list(_entries("design").values())
 
 
@@ -150,18 +154,22 @@ def get_territory(name: object) -> Territory:
 
 
 def get_programme(name: object) -> Programme:
+    """A programme by its id."""
     return _get("programme", name)
 
 
 def get_source(name: object) -> Source:
+    """A source by its id."""
     return _get("source", name)
 
 
 def get_indicator(name: object) -> Indicator:
+    """An indicator by its id; an unknown one is an error that lists the near ones."""
     return _get("indicator", name)
 
 
 def get_design(name: object) -> Design:
+    """A design by its id; an unknown one is an error that lists the near ones."""
     return _get("design", name)
 
 

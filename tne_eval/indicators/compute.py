@@ -9,7 +9,7 @@ from tne_eval.errors import MissingDataError, UnknownNameError
 from tne_eval.indicators import formulas
 from tne_eval.indicators.counters import counter
 from tne_eval.results import IndicatorResult
-from tne_eval.sources import academie_of, departement_name
+from tne_eval.sources import academie_of, departement_name, list_departements
 
 # The formula table: what a catalogue entry may name, and the function that computes it.
 FORMULAS = {
@@ -43,8 +43,8 @@ def compute_indicator(id: str, panel: pd.DataFrame, territory: str | None = None
     ----------
     id : indicator id, see `tne-eval list indicators`.
     panel : the tidy panel of `load_panel`; it is not modified.
-    territory : a territory id: its rows, with those of its académie and of France where they can be had. None: every
-        département.
+    territory : a territory id: its rows, with those of France and of its académie (unless it is alone there) where they
+        can be had. None: every département.
 
     Returns
     -------
@@ -58,9 +58,11 @@ def compute_indicator(id: str, panel: pd.DataFrame, territory: str | None = None
     if place is None:
         rows = rows[rows["unit_type"] == "departement"]
     else:
+        academie = academie_of(place.departement)
+        alone = sum(academie_of(code) == academie for code in list_departements()) == 1
         rows = rows[
             ((rows["unit_type"] == "departement") & (rows["unit"] == place.departement))
-            | ((rows["unit_type"] == "academie") & (rows["unit"] == academie_of(place.departement)))
+            | ((rows["unit_type"] == "academie") & (rows["unit"] == academie) & (not alone))
             | (rows["unit_type"] == "france")
         ]
         if not (rows["unit_type"] == "departement").any():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from tne_eval.errors import DesignError, MissingDataError
+from tne_eval.errors import MissingDataError
 from tne_eval.indicators.inequality import concentration_index, gini, gradient
 from tne_eval.sources import academie_of
 
@@ -48,15 +48,27 @@ def _with_aggregates(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _total(panel: pd.DataFrame, names: str | list[str], where: Mapping[str, str] | None) -> pd.Series:
-    """Sum of signed variables (`-name` is taken off) by unit and period; NaN as soon as one part is not known."""
-    total = None
+    """Sum of signed variables (`-name` is taken off) by département and period; NaN as soon as one part is unknown."""
+    total: pd.Series | float = 0.0
     for name in [names] if isinstance(names, str) else names:
-        rows = _with_aggregates(select(panel, name.removeprefix("-"), where))
-        keys = ["unit_type", "unit", "period"]
-        part = rows.groupby(keys)["value"].agg(lambda value: value.sum(skipna=False))
-        part = -part if name.startswith("-") else part
-        total = part if total is None else total.add(part)
+        rows = select(panel, name.removeprefix("-"), where)
+        rows = rows[(rows["unit_type"] == "departement").to_numpy()]
+        part = rows.groupby(["unit", "period"], observed=True)["value"].sum(skipna=False)
+        total = total - part if name.startswith("-") else total + part
     return total
+
+
+def _summed(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns by département and period, summed for each département, académie and France.
+
+    A département with an unknown part gives no value; an aggregate leaves it out, and gives none when more than one
+    département in twenty is left out.
+    """
+    table = table.where(table.notna().all(axis=1))
+    rows = _with_aggregates(table.assign(unit_type="departement").reset_index())
+    groups = rows.groupby(["unit_type", "unit", "period"])[list(table.columns)]
+    complete = groups.count() >= 0.95 * groups.size().to_numpy()[:, None]
+    return groups.sum().where(complete)
 
 
 def _finish(value: pd.Series, n: pd.Series | None = None) -> pd.DataFrame:
@@ -67,17 +79,25 @@ def _finish(value: pd.Series, n: pd.Series | None = None) -> pd.DataFrame:
 
 def ratio_percent(panel: pd.DataFrame, inputs: Mapping) -> pd.DataFrame:
     """100 × Σ numerator / Σ denominator; `n` is the denominator."""
-    bottom = _total(panel, inputs["denominator"], inputs.get("where"))
-    top = _total(panel, inputs["numerator"], inputs.get("where"))
-    return _finish(100 * top / bottom.where(bottom > 0), bottom)
+    where = inputs.get("where")
+    parts = {name: _total(panel, inputs[name], where) for name in ("numerator", "denominator")}
+    sums = _summed(pd.DataFrame(parts))
+    return _finish(100 * sums["numerator"] / sums["denominator"].where(sums["denominator"] > 0), sums["denominator"])
 
 
 def ratio_gap(panel: pd.DataFrame, inputs: Mapping) -> pd.DataFrame:
-    """Ratio of group `first` less that of group `second`, in points."""
-    first, second = (ratio_percent(panel, inputs[side]) for side in ("first", "second"))
-    keys = ["unit_type", "unit", "period"]
-    both = first.merge(second, on=keys, suffixes=("", "_second"), validate="one_to_one")
-    return both.assign(value=both["value"] - both["value_second"], n=both["n"] + both["n_second"])[RESULT]
+    """Ratio of group `first` less that of group `second`, in points; `n` is the sum of the denominators."""
+    parts = {
+        f"{name} {side}": _total(panel, inputs[side][name], inputs[side].get("where"))
+        for side in ("first", "second")
+        for name in ("numerator", "denominator")
+    }
+    sums = _summed(pd.DataFrame(parts))
+    bottoms = sums[["denominator first", "denominator second"]]
+    bottoms = bottoms.where(bottoms > 0)
+    value = sums["numerator first"] / bottoms["denominator first"]
+    value = value - sums["numerator second"] / bottoms["denominator second"]
+    return _finish(100 * value, bottoms.sum(axis=1))
 
 
 def level(panel: pd.DataFrame, inputs: Mapping) -> pd.DataFrame:
@@ -91,7 +111,9 @@ def level_and_median(panel: pd.DataFrame, inputs: Mapping) -> pd.DataFrame:
     rows = level(panel, inputs)
     rows = rows[rows["unit_type"] == "departement"]
     median = rows.groupby("period")["value"].median().reset_index()
-    return pd.concat([rows, median.assign(unit_type="france", unit="France", n=np.nan)], ignore_index=True)[RESULT]
+    return pd.concat(
+        [rows, median.assign(unit_type="france", unit="Médiane des départements", n=np.nan)], ignore_index=True
+    )[RESULT]
 
 
 def lead_over_median(panel: pd.DataFrame, inputs: Mapping) -> pd.DataFrame:
@@ -102,50 +124,46 @@ def lead_over_median(panel: pd.DataFrame, inputs: Mapping) -> pd.DataFrame:
 
 
 def _by_groups(panel: pd.DataFrame, inputs: Mapping, statistic: Callable[[pd.DataFrame], float]) -> pd.DataFrame:
-    """`statistic` over the IPS groups of each unit and period; `n` is the number of schools."""
-    keys = ["unit_type", "unit", "period"]
-    names = [inputs[name] for name in ("value", "position", "weight") if name in inputs]
-    parts = []
-    for name in dict.fromkeys(names):
-        rows = _with_aggregates(select(panel, name))
-        rows = rows.assign(row=rows.groupby([*keys, "group"], observed=True).cumcount())
-        parts.append(rows.set_index([*keys, "group", "row"])[["value"]].rename(columns={"value": name}))
-    schools = _with_aggregates(select(panel, names[0]))
-    wide = pd.concat(parts, axis=1)
-    counts = schools.groupby(keys)["n"].sum()
-    values = {}
-    for key, groups in wide.groupby(level=keys):
-        known = groups.dropna()
-        try:
-            values[key] = statistic(known) if len(known) >= 2 else np.nan
-        except DesignError:
-            values[key] = np.nan
-    return _finish(pd.Series(values).rename_axis(keys), counts)
+    """`statistic` over the IPS groups of each unit and period, in the columns `value`, `position`, `weight`.
+
+    Académies and France take the groups of all their départements. The weight `schools` is the number of schools of
+    the group; `n` is their sum.
+    """
+    keys = ["unit", "period", "group"]
+    columns = {}
+    for role in ("value", "position", "weight"):
+        if role in inputs and inputs[role] != "schools":
+            rows = select(panel, inputs[role])
+            columns[role] = rows.set_index(keys)["value"]
+            columns["schools"] = rows.set_index(keys)["n"]
+    table = pd.DataFrame(columns).dropna()
+    if inputs["weight"] == "schools":
+        table["weight"] = table["schools"]
+    rows = _with_aggregates(table.assign(unit_type="departement").reset_index())
+    values, counts = {}, {}
+    for key, groups in rows.groupby(["unit_type", "unit", "period"]):
+        if len(groups) >= 2 and ("position" not in inputs or groups["position"].nunique() > 1):
+            values[key] = statistic(groups)
+            counts[key] = groups["schools"].sum()
+    index = ["unit_type", "unit", "period"]
+    return _finish(pd.Series(values).rename_axis(index), pd.Series(counts).rename_axis(index))
 
 
 def gini_of_groups(panel: pd.DataFrame, inputs: Mapping) -> pd.DataFrame:
     """Gini between groups of schools (a floor for the Gini between schools)."""
-    return _by_groups(panel, inputs, lambda groups: gini(groups[inputs["value"]], groups[inputs["weight"]]))
+    return _by_groups(panel, inputs, lambda groups: gini(groups["value"], groups["weight"]))
 
 
 def concentration_of_groups(panel: pd.DataFrame, inputs: Mapping) -> pd.DataFrame:
     """Concentration index of results over groups of schools ranked by social position."""
     return _by_groups(
-        panel,
-        inputs,
-        lambda groups: concentration_index(
-            groups[inputs["value"]], groups[inputs["position"]], groups[inputs["weight"]]
-        ),
+        panel, inputs, lambda groups: concentration_index(groups["value"], groups["position"], groups["weight"])
     )
 
 
 def gradient_of_groups(panel: pd.DataFrame, inputs: Mapping) -> pd.DataFrame:
     """Slope of results on social position over groups of schools, for `per` units of position."""
+    per = inputs.get("per", 1)
     return _by_groups(
-        panel,
-        inputs,
-        lambda groups: (
-            inputs.get("per", 1)
-            * gradient(groups[inputs["value"]], groups[inputs["position"]], groups[inputs["weight"]]).slope
-        ),
+        panel, inputs, lambda groups: per * gradient(groups["value"], groups["position"], groups["weight"]).slope
     )

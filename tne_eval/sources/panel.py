@@ -24,7 +24,7 @@ PANEL_COLUMNS = (
     "status",
     "source",
 )
-STATUSES = ("observed", "imputed", "hidden_by_producer", "missing", "not_applicable")
+STATUSES = ("observed", "imputed", "hidden_by_producer", "hidden", "missing", "not_applicable")
 _TEXT = ("unit_type", "unit", "period_type", "group", "variable", "status", "source")
 
 
@@ -62,6 +62,7 @@ def load_panel(folder: str | Path | None = None) -> pd.DataFrame:
         "tables": {
             resource["name"]: {
                 "vintage": resource["vintage"],
+                "until": resource["until"],
                 "source": resource["panel"]["source"],
                 "licence": resource["licenses"][0]["title"],
                 "sha256": resource["hash"].removeprefix("sha256:"),
@@ -100,13 +101,16 @@ def _melt(folder: Path, resource: dict) -> pd.DataFrame:
     how = resource["panel"]
     fields = {field["name"]: field for field in resource["schema"]["fields"]}
     text = {name: "string" for name, field in fields.items() if field["type"] == "string"}
-    table = pd.read_csv(folder / resource["path"], dtype=text, keep_default_na=False, na_values={
-        name: [""] for name in fields if name not in text
-    })
+    table = pd.read_csv(
+        folder / resource["path"],
+        dtype=text,
+        keep_default_na=False,
+        na_values={name: [""] for name in fields if name not in text},
+    )
     variables = [name for name, field in fields.items() if field.get("variable")]
     keys = pd.DataFrame(
         {
-            "unit_type": table["unit_type"] if "unit_type" in table else "departement",
+            "unit_type": table.get("unit_type", "departement"),
             "unit": table[how["unit"]],
             "period_type": how["period_type"],
             "period": table[how["period"]].astype("int64"),
@@ -119,7 +123,9 @@ def _melt(folder: Path, resource: dict) -> pd.DataFrame:
     parts = []
     for name in variables:
         value = table[name].astype(float)
-        status = pd.Series("observed", index=table.index).mask(value.isna(), fields[name].get("empty", "missing"))
+        # A column whose blanks have several reasons names the column that holds them.
+        empty = fields[name].get("empty", "missing")
+        status = pd.Series("observed", index=table.index).mask(value.isna(), table.get(empty, empty))
         parts.append(keys.assign(variable=name, value=value, status=status))
     return pd.concat(parts, ignore_index=True)[list(PANEL_COLUMNS)]
 

@@ -1,7 +1,7 @@
 """One converter for periods: whole numbers that sort, whatever the type.
 
-school_year 2020 is 2020-2021 (its first year); exam_session 2021 is June 2021; quarter 20213 is the third quarter
-of 2021; month 202503 is March 2025; date 20250331 is a day.
+school_year 2020 is 2020-2021 (its first year); exam_session 2021 is June 2021; year 2021 is the
+calendar year; quarter 20213 is the third quarter of 2021; month 202503 is March 2025; date 20250331 is a day.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import re
 
 from tne_eval.errors import ContractError, Problem
 
-PERIOD_TYPES = ("school_year", "exam_session", "quarter", "month", "date")
+PERIOD_TYPES = ("school_year", "exam_session", "year", "quarter", "month", "date")
 _FORMS = {
     "school_year": re.compile(r"^(\d{4})(?:-(\d{4}|\d{2}))?$"),
     "exam_session": re.compile(r"^(\d{4})$"),
+    "year": re.compile(r"^(\d{4})$"),
     "quarter": re.compile(r"^(\d{4})-?[QT]([1-4])$"),
     "month": re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$"),
     "date": re.compile(r"^(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"),
@@ -34,7 +35,7 @@ def parse_period(text: str, period_type: str) -> int:
         raise ContractError(
             [Problem("(value)", None, None, repr(text)[:80], f"a period of type {period_type}", "Correct this cell.")]
         )
-    if period_type in ("school_year", "exam_session"):
+    if period_type in ("school_year", "exam_session", "year"):
         return int(match[1])
     return int("".join(group for group in match.groups() if group))
 
@@ -49,8 +50,8 @@ def format_period(period: int, period_type: str) -> str:
     """The period as French readers write it: `2020-2021`, `2021`, `3e trim. 2021`, `03/2025`, `31/03/2025`."""
     text = str(int(period))
     if period_type == "school_year":
-        return f"{text}-{int(text) + 1}"
-    if period_type == "exam_session":
+        return f"{text}\u2011{int(text) + 1}"  # no-break hyphen
+    if period_type in ("exam_session", "year"):
         return text
     if period_type == "quarter":
         return f"{'1er' if text[4] == '1' else text[4] + 'e'} trim. {text[:4]}"

@@ -1,0 +1,124 @@
+"""The real reports: what each must hold, and that a second run writes nothing."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import tne_eval as tne
+from tne_eval.catalog import get_design, list_territories
+from tne_eval.report import make_all_reports
+
+TERRITORIES = [place.id for place in list_territories()]
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    out = tmp_path_factory.mktemp("reports")
+    return out, make_all_reports(out)
+
+
+class Page(HTMLParser):
+    """What a page holds: tags with their attributes, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_all_are_made(reports):
+    out, results = reports
+    assert [result.id for result in results] == [*TERRITORIES, "synthese"]
+    assert {result.status for result in results} == {"made"}, [result.message for result in results]
+    index = (out / "index.html").read_text(encoding="utf-8")
+    for result in results:
+        assert result.html.is_file()
+        assert f'href="{result.html.relative_to(out).as_posix()}"' in index or result.id in index
+        assert (out / result.id / "latest.html").read_bytes() == result.html.read_bytes()
+
+
+@pytest.mark.parametrize("id", [*TERRITORIES, "synthese"])
+def test_a_report_is_whole(reports, id):
+    _out, results = reports
+    result = next(result for result in results if result.id == id)
+    page = Page(result.html.read_text(encoding="utf-8"))
+    assert page.all("html")[0]["lang"] == "fr"
+    images = page.all("img")
+    assert len(images) >= 4
+    for image in images:
+        assert len(image["alt"]) > 40 and image["src"].startswith("data:image/svg+xml;base64,")
+    assert not page.all("script") and not page.all("iframe")
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(cell.get("scope") in ("col", "row") for cell in page.all("th"))
+    assert "nan" not in page.text.lower().split() and "None" not in page.text
+    tables, figures = (sorted(path.stem for path in (result.folder / kind).iterdir()) for kind in ("tables", "figures"))
+    assert len(figures) == len(images) and set(figures) <= set(tables)
+    manifest = json.loads((result.folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["run_id"] in page.text or manifest["run_id"][:12] in page.text
+    for design in ("dnb_naive", "dnb_within_academie"):
+        assert get_design(design).hash[:12] in page.text
+
+
+@pytest.mark.parametrize("id", TERRITORIES)
+def test_the_verdict_comes_first_and_in_words(reports, panel, id):
+    out, _ = reports
+    text = Page((out / id / "latest.html").read_text(encoding="utf-8")).text
+    result = tne.estimate_impact("dnb_within_academie", panel, id)
+    title = {
+        "FAILS": "Aucun effet crédible établi",
+        "UNKNOWABLE": "Aucun effet crédible établi",
+        "REFUSED": "Aucune conclusion",
+    }[result.verdict.name]
+    flat = re.sub(r"\s+", " ", text)
+    assert 0 < flat.index(title) < flat.rindex("Le programme et ses dates")
+    assert "harmonisation peut absorber une partie d’un effet" in flat
+    if result.verdict.name == "REFUSED":
+        assert "ne compte aucun département resté hors du programme" in flat
+
+
+def test_power_is_said_before_the_estimate(reports):
+    out, _ = reports
+    text = Page((out / "val-d-oise" / "latest.html").read_text(encoding="utf-8")).text
+    section = text[text.index("L’effet mesuré, et ce qu’il vaut", text.index("La réussite au DNB")) :]
+    assert section.index("la plus petite probabilité que le test puisse donner") < section.index("Effet mesuré")
+
+
+def test_tables_carry_the_numbers_that_are_shown(reports, panel):
+    _out, results = reports
+    folder = next(result.folder for result in results if result.id == "aisne")
+    with (folder / "tables" / "effets.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    within = tne.estimate_impact("dnb_within_academie", panel, "aisne")
+    assert float(rows[0]["estimate"]) == pytest.approx(within.estimate, rel=1e-12)
+    assert rows[0]["low"] == "" and "smallest_p_above_alpha" in rows[0]["reasons"]
+
+
+def test_a_second_run_writes_nothing(reports):
+    out, _ = reports
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.rglob("*") if path.is_file()}
+    results = make_all_reports(out)
+    assert {result.status for result in results} == {"up_to_date"}
+    after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.rglob("*") if path.is_file()}
+    assert before == after
+
+
+def test_the_same_bytes_elsewhere(reports, tmp_path):
+    _out, results = reports
+    again = tne.make_report("cher", tmp_path)
+    first = next(result for result in results if result.id == "cher")
+    for path in sorted(first.folder.rglob("*")):
+        if path.is_file():
+            assert path.read_bytes() == (again.folder / path.relative_to(first.folder)).read_bytes(), path.name

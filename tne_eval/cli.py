@@ -1,0 +1,164 @@
+"""One function per verb, no logic: read the words, call the library, print one clear result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tne_eval import __version__
+from tne_eval.errors import ReportError, TneError
+
+app = typer.Typer(
+    help="Evaluate the Territoires Numériques Éducatifs: indicators, impact, reports.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+
+
+class Listed(StrEnum):
+    """What `list` can show."""
+
+    territories = "territories"
+    sources = "sources"
+    indicators = "indicators"
+    designs = "designs"
+
+
+@app.command("list")
+def list_entries(kind: Listed, as_json: Json = False) -> None:
+    """Show what the catalogue holds."""
+    from tne_eval import catalog
+
+    entries = getattr(catalog, f"list_{kind.value}")()
+    rows = [{"id": entry.id, "label": getattr(entry, "label", None) or entry.name} for entry in entries]
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_table(rows)
+
+
+@app.command()
+def build(
+    source: Annotated[Path, typer.Option("--from", help="Folder of raw open-data files.")],
+    to: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/embedded"),
+    as_json: Json = False,
+) -> None:
+    """Turn raw open-data files into the tables of figures that reports use."""
+    from tne_eval.sources.build import build_embedded
+    from tne_eval.sources.reconcile import format_reconciliation
+
+    result = build_embedded(source, to)
+    if as_json:
+        _print_json({"folder": str(to), "files": [str(path) for path in result.written]})
+    else:
+        typer.echo(format_reconciliation(result.reconciliation))
+        typer.echo(f"{len(result.written)} files in {to}")
+
+
+@app.command()
+def report(
+    territory: Annotated[str | None, typer.Argument(help="A territory id; see: tne-eval list territories.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All territories, the synthesis and the index.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    as_json: Json = False,
+) -> None:
+    """Make the evaluation report of a territory, or all of them."""
+    if every == (territory is not None):
+        raise typer.BadParameter("name one territory, or --all")
+    if every:
+        results = _report_all(out, quiet=as_json)
+    else:
+        from tne_eval.report import make_report
+
+        results = [make_report(territory, out)]
+    if as_json:
+        _print_json([_row(result) for result in results])
+    else:
+        for result in results:
+            typer.echo(f"{_STATUS[result.status]} {result.html}" + (f"\n  {result.message}" if result.message else ""))
+        fresh = sum(result.status == "up_to_date" for result in results)
+        if fresh == len(results):
+            typer.echo("Rien à refaire : tout est à jour.")
+        if every:
+            typer.echo(f"Ouvrir : {out / 'index.html'}")
+    if any(result.status == "failed" for result in results):
+        raise typer.Exit(ReportError.exit_code)
+
+
+_STATUS = {"made": "fait      ", "up_to_date": "à jour    ", "failed": "EN ÉCHEC  "}
+
+
+def _row(result) -> dict:
+    return {
+        "id": result.id,
+        "status": result.status,
+        "html": str(result.html),
+        "message": result.message,
+    }
+
+
+def _report_all(out: Path, *, quiet: bool) -> list:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from tne_eval.report import make_all_reports
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    # No refresh thread: the reports are forked from this process, which must have a single thread.
+    with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True, auto_refresh=False) as progress:
+        task = progress.add_task("Rapports", total=None)
+
+        def follow(event) -> None:
+            progress.update(task, completed=event.done, total=event.total, description=event.id, refresh=True)
+
+        return make_all_reports(out, on_event=follow)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check that this installation can do its work."""
+    from tne_eval.doctor import examine
+
+    checks = examine()
+    if as_json:
+        _print_json([{"check": check.id, "ok": check.passed, "detail": check.detail} for check in checks])
+    else:
+        for check in checks:
+            typer.echo(f"{'ok ' if check.passed else 'NO '} {check.id}: {check.detail}")
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _print_table(rows: list[dict]) -> None:
+    width = max(len(row["id"]) for row in rows)
+    for row in rows:
+        typer.echo(f"{row['id']:<{width}}  {row['label']}")
+
+
+def main() -> None:
+    """Entry point: an error of ours is printed without traceback, with its own exit code."""
+    try:
+        app()
+    except TneError as error:
+        if "--json" in sys.argv:
+            _print_json(error.to_dict())
+        else:
+            typer.echo(f"tne-eval: {error}", err=True)
+        raise SystemExit(error.exit_code) from None

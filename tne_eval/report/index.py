@@ -1,0 +1,124 @@
+"""The index of the reports: a map, and for each territory what its report concludes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tne_eval.catalog import Territory, catalog_hash, list_territories
+from tne_eval.paths import shipped
+from tne_eval.report.manifest import EDITION, Manifest, code_hash, read_manifest, sha256
+from tne_eval.report.publish import locked, publish_file
+from tne_eval.sources.periods import session_exposed
+
+_KEY = re.compile(rb'<meta name="tne-eval-key" content="([0-9a-f]{64})">')
+_WAVES = {1: "Démonstrateur (2020)", 2: "Extension (dès 2022)"}
+_COLORS = {1: "#0B4F8A", 2: "#8FB4D6"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the index: a territory, and its newest report if there is one."""
+
+    id: str
+    name: str
+    wave: str
+    first_session: int
+    edition: str = ""
+    verdict_kind: str = ""
+    verdict_label: str = ""
+    verdict: str = ""
+
+
+def list_entries(out: Path) -> list[Entry]:
+    """Entries of the twelve territories, from the records of the published reports."""
+    return [_entry(territory, _newest(out / territory.id)) for territory in list_territories()]
+
+
+def write_index(out: Path) -> bool:
+    """Write `index.html` in the folder of reports; False when it is already as it should be."""
+    entries = list_entries(out)
+    synthesis = _newest(out / "synthese")
+    edition = max((entry.edition for entry in entries), default="")
+    key = _key(entries, synthesis.edition if synthesis else "")
+    index = out / "index.html"
+    if index.is_file() and (found := _KEY.search(index.read_bytes())) and found[1].decode() == key:
+        return False
+    page = render_index(entries, edition, synthesis is not None, key)
+    with locked(out, may_be_link=True):
+        return publish_file(page.encode(), index)
+
+
+def render_index(entries: Iterable[Entry], edition: str, has_synthesis: bool, key: str) -> str:
+    """The page, checked."""
+    from tne_eval.report.html import check_page, page_template
+
+    page = page_template("index.html.j2").render(
+        entries=list(entries), edition=edition, has_synthesis=has_synthesis, key=key, map=_map(list_territories())
+    )
+    check_page(page, local_links=True)
+    return page
+
+
+def _entry(territory: Territory, made: Manifest | None) -> Entry:
+    wave = _WAVES[territory.wave]
+    entry = Entry(territory.id, territory.name, wave, session_exposed(territory.exposure.likely))
+    if made is None:
+        return entry
+    verdict = made.summary.get("verdict", {})
+    words = (verdict.get("kind", ""), verdict.get("label", ""), verdict.get("title", ""))
+    return Entry(entry.id, entry.name, entry.wave, entry.first_session, made.edition, *words)
+
+
+def _newest(folder: Path) -> Manifest | None:
+    made = [path.parent for path in folder.glob("*/manifest.json") if EDITION.fullmatch(path.parent.name)]
+    return read_manifest(max(made)) if made else None
+
+
+def _key(entries: list[Entry], synthesis: str) -> str:
+    """What the index is made from, so that an unchanged one is found without drawing the map again."""
+    contours = shipped("embedded") / "contours.json"
+    facts = {
+        "entries": [asdict(entry) for entry in entries],
+        "synthesis": synthesis,
+        "catalog": catalog_hash(),
+        "code": code_hash(),
+        "contours": sha256(contours) if contours.is_file() else "",
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _map(territories: list[Territory]):
+    """The map as a figure block; None when the contours are not there."""
+    import matplotlib
+    import pandas as pd
+
+    from tne_eval import maps
+    from tne_eval.errors import MissingDataError
+    from tne_eval.report.blocks import figure_block
+
+    try:
+        contours = maps.load_contours()
+    except MissingDataError:
+        return None
+    matplotlib.use("Agg")
+    waves = pd.Series({territory.departement: _WAVES[territory.wave] for territory in territories})
+    ax = maps.draw_departements(
+        waves,
+        outlined=list(waves.index),
+        classes=list(_WAVES.values()),
+        colors=list(_COLORS.values()),
+        legend_title="Entrée dans le programme",
+        missing="",
+        outline_label="",
+        contours=contours,
+    )
+    names = {wave: [one.name for one in territories if one.wave == wave] for wave in _WAVES}
+    alt = " ".join(f"{_WAVES[wave]} : {', '.join(names[wave])}." for wave in _WAVES)
+    data = pd.DataFrame([{"territoire": one.name, "entrée": _WAVES[one.wave]} for one in territories])
+    caption = "Les douze Territoires numériques éducatifs"
+    return figure_block(ax.figure, name="carte", caption=caption, alt=f"Carte de France. {alt}", data=data)

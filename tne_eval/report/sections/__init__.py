@@ -1,0 +1,34 @@
+"""Facts → blocks, a section of a report at a time. No statistics here: only arranging and wording."""
+
+from tne_eval.report.sections.counters import counters
+from tne_eval.report.sections.divide import digital_divide
+from tne_eval.report.sections.effect import effect
+from tne_eval.report.sections.ending import questions, sources
+from tne_eval.report.sections.opening import opening
+from tne_eval.report.sections.programme import programme, published_facts
+from tne_eval.report.sections.schooling import dnb_results, social_inequality
+from tne_eval.report.sections.synthesis import (
+    synthesis_counters,
+    synthesis_effects,
+    synthesis_map,
+    synthesis_opening,
+    synthesis_table,
+)
+
+__all__ = [
+    "counters",
+    "digital_divide",
+    "dnb_results",
+    "effect",
+    "opening",
+    "programme",
+    "published_facts",
+    "questions",
+    "social_inequality",
+    "sources",
+    "synthesis_counters",
+    "synthesis_effects",
+    "synthesis_map",
+    "synthesis_opening",
+    "synthesis_table",
+]

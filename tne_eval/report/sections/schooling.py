@@ -1,0 +1,157 @@
+"""DNB results and social inequality between schools."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tne_eval.french import capital, listing, percent, phrase, points, sentence, years
+from tne_eval.indicators.formulas import select
+from tne_eval.plotting import draw_gradient
+from tne_eval.report.blocks import Block, Figure, Paragraph, Table, figure_block
+from tne_eval.report.facts import TerritoryFacts
+from tne_eval.report.sections.words import comparison_figure, indicators_table, own_and_national
+from tne_eval.results import IndicatorResult
+
+
+def dnb_results(facts: TerritoryFacts) -> tuple[Block, ...]:
+    """Level of the success rate, its curve, and the gaps between girls and boys, on time and late."""
+    result = facts.indicator("dnb_success_percent")
+    said = own_and_national(result)
+    periods = [int(period) for period in result.series().index]
+    alone = "_alone" if result.series("academie").empty else ""
+    return (
+        Paragraph(
+            sentence(
+                f"dnb.level{alone}",
+                locative=facts.territory.locative,
+                gap_france=points(result.gap("france")),
+                gap_academie=points(result.gap("academie")),
+                **said,
+            )
+        ),
+        comparison_figure(
+            result,
+            facts.territory,
+            key=f"dnb.figure_alt{alone}",
+            caption=sentence("dnb.figure_caption", periods=years(periods)),
+            note=sentence(
+                "dnb.figure_note",
+                excluded=listing(str(item.period) for item in facts.primary.design.excluded),
+                breaks=listing(str(item.period) for item in facts.primary.design.breaks),
+            ),
+        ),
+        indicators_table(
+            [
+                facts.indicator(id)
+                for id in ("dnb_success_percent", "dnb_honours_percent", "dnb_girls_boys_gap", "dnb_late_gap")
+            ],
+            name="dnb_ecarts",
+            caption=sentence("dnb.gaps_caption", locative=facts.territory.locative, period=said["period"]),
+        ),
+    )
+
+
+def social_inequality(facts: TerritoryFacts) -> tuple[Block, ...]:
+    """Social segregation between collèges, and how results follow social position."""
+    place = facts.territory
+    entropy = facts.indicator("segregation_entropy")
+    blocks: list[Block] = []
+    if entropy is not None:
+        periods = [int(period) for period in entropy.series().index]
+        poor = own_and_national(facts.indicator("disadvantaged_percent"))
+        index = own_and_national(entropy)
+        blocks += [
+            Paragraph(
+                sentence(
+                    "social.segregation",
+                    value=poor["value"],
+                    locative=place.locative,
+                    france=poor["france"],
+                    index=index["value"],
+                    index_france=index["france"],
+                    comparison=phrase(f"social.segregation_{_compared(entropy)}"),
+                )
+            ),
+            comparison_figure(
+                entropy,
+                place,
+                key="social.segregation_figure_alt",
+                caption=sentence(
+                    "social.segregation_figure_caption", periods=f"{years([periods[0]])}-{years([periods[-1] + 1])}"
+                ),
+            ),
+        ]
+    gradient = facts.indicator("gradient_dnb_colleges")
+    if gradient is not None and gradient.value is not None:
+        period = own_and_national(gradient)["period"]
+        blocks += [
+            Paragraph(
+                sentence(
+                    "social.gradient",
+                    locative=place.locative,
+                    value=points(gradient.value, sign=False),
+                    france=points(gradient.series("france").iloc[-1], sign=False),
+                    period=period,
+                )
+            ),
+            _gradient_figure(facts, period),
+        ]
+    blocks.append(_table(facts))
+    return tuple(blocks)
+
+
+def _compared(result: IndicatorResult) -> str:
+    """Above, below or near France: near within a tenth of the French value."""
+    own, france = result.series().iloc[-1], result.series("france").iloc[-1]
+    return "same" if abs(own - france) <= 0.1 * france else "more" if own > france else "less"
+
+
+def _gradient_figure(facts: TerritoryFacts, period: str) -> Figure:
+    inputs = {
+        "position": "dnb_college_ips_mean",
+        "value": "dnb_college_success_percent",
+        "weight": "dnb_college_present",
+    }
+    groups = pd.concat(
+        [
+            select(facts.panel, variable).set_index(["unit", "group"])["value"].rename(name)
+            for name, variable in inputs.items()
+        ],
+        axis=1,
+    ).reset_index()
+    groups["own"] = (groups["unit"] == facts.territory.departement).to_numpy()
+    own = groups[groups["own"]].sort_values("position")
+    return figure_block(
+        draw_gradient(groups, label=facts.territory.name).figure,
+        name="gradient_dnb_colleges",
+        caption=sentence("social.gradient_caption", period=period),
+        alt=sentence(
+            "social.gradient_alt",
+            place_capital=capital(facts.territory.in_text),
+            low=percent(own["value"].iloc[0]),
+            high=percent(own["value"].iloc[-1]),
+        ),
+        data=own[["group", "position", "value", "weight"]].rename(
+            columns={"group": "groupe", "position": "ips_moyen", "value": "reussite", "weight": "candidats"}
+        ),
+        note=sentence("social.gradient_note"),
+    )
+
+
+def _table(facts: TerritoryFacts) -> Table:
+    ids = (
+        "disadvantaged_percent",
+        "rep_colleges_percent",
+        "segregation_entropy",
+        "gini_ips_ecoles",
+        "gini_ips_colleges",
+        "gradient_dnb_colleges",
+        "concentration_dnb_colleges",
+        "gradient_ivac_colleges",
+        "concentration_ivac_colleges",
+    )
+    return indicators_table(
+        [facts.indicator(id) for id in ids],
+        name="inegalites",
+        caption=sentence("social.table_caption", place=facts.territory.in_text),
+    )
