@@ -63,6 +63,14 @@ class Programme:
 
 
 @dataclass(frozen=True, slots=True)
+class Period:
+    """A period that is left out or flagged, with the reason."""
+
+    period: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """One column of a raw file: its names (the first is the one we keep), type and bounds.
 
@@ -78,6 +86,7 @@ class Column:
     high: float | None = None
     missing: tuple[str, ...] = ("",)
     values: tuple[str, ...] = ()
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +105,13 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A public file: who makes it, under which licence, what its columns are, what to know before using it.
+    """A file: who makes it, under which licence, how to get it, what its columns are, what to know before using it.
 
+    `slug` names a data set of data.education.gouv.fr (Opendatasoft Explore v2.1), `query` what to ask the server for
+    (`select`, `where`, `group_by`, `order_by`); elsewhere `download` is the https address of the file, where `{period}`
+    stands for one of `periods`. `access` is open, or restricted where no public file exists. `max_mb` caps a download.
+    `years` says what is covered; `breaks` are the periods from which the series starts anew; `small_cells` is the
+    producer's own rule of secrecy.
     `files` are glob patterns of file names; several files that match are read one after the other. `keep` gives, by
     column, the values of the rows that concern us: other rows are not read. `at_most` pairs are (small, large).
     """
@@ -120,6 +134,15 @@ class Source:
     sums: tuple[Sum, ...] = ()
     quirks: tuple[str, ...] = ()
     citation: str = ""
+    slug: str = ""
+    download: str = ""
+    periods: tuple[str, ...] = ()
+    query: dict = field(default_factory=dict)
+    access: str = "open"
+    max_mb: int = 500
+    years: str = ""
+    breaks: tuple[Period, ...] = ()
+    small_cells: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +166,6 @@ class Indicator:
     decimals: int = 1
     breaks: tuple[int, ...] = ()
     caveats: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A period that a design leaves out or flags, with the reason."""
-
-    period: int
-    why: str
 
 
 @dataclass(frozen=True, slots=True)

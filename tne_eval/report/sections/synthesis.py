@@ -50,7 +50,6 @@ def synthesis_table(facts: SynthesisFacts) -> tuple[Block, ...]:
     columns = {
         "dnb_success_percent": "DNB",
         "disadvantaged_percent": "Défavorisés",
-        "segregation_entropy": "Ségrégation",
         "fibre_percent": "Fibre",
     }
     values = {id: compute_indicator(id, facts.panel) for id in columns}
