@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tne_eval.french import UNKNOWN, capital, number, percent, phrase, points, probability, sentence, typeset
+from tne_eval.french import capital, number, percent, phrase, points, probability, sentence, typeset
 from tne_eval.plotting import draw_events, draw_placebos, draw_ranges
 from tne_eval.report.blocks import Block, Figure, Note, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
-from tne_eval.report.sections.words import verdict_key, verdict_text
+from tne_eval.report.sections.words import span, verdict_key, verdict_text
 from tne_eval.results import ImpactResult, Verdict
 
 
@@ -101,7 +101,7 @@ def checks_table(results: list[ImpactResult]) -> Table:
                     "Comparaison": _comparison(result),
                     "Hypothèse": sentence(f"check.{check.id}"),
                     "Règle": phrase(f"check.{check.id}_rule", limit=_limit(check)),
-                    "Constaté": said or UNKNOWN,
+                    "Constaté": said or "–",
                     "Verdict": phrase(
                         {True: "check.passed", False: "check.failed", None: "check.untested"}[check.passed]
                     ),
@@ -137,10 +137,8 @@ def _events_figure(facts: TerritoryFacts, result: ImpactResult) -> Figure:
             "effect.events_alt",
             place=facts.territory.in_text,
             base=str(result.pre[-1]),
-            pre_low=points(before.min()),
-            pre_high=points(before.max()),
-            post_low=points(after.min()),
-            post_high=points(after.max()),
+            before=span(before),
+            after=span(after),
         ),
         data=events,
         note=sentence("effect.events_band" if events["band_low"].notna().any() else "effect.events_no_band"),

@@ -114,8 +114,15 @@ def peers(result: ImpactResult) -> str:
         return phrase("verdict.peers_national", count=number(len(result.controls)))
     names = list(dict.fromkeys(academie_of(unit) for unit in result.treated))
     if len(names) == 1:
-        return phrase("verdict.peers_academie", of_academie=of(names[0]))
+        key = "verdict.peer_academie" if len(result.controls) == 1 else "verdict.peers_academie"
+        return phrase(key, of_academie=of(names[0]))
     return phrase("verdict.peers_academies")
+
+
+def span(values: pd.Series) -> str:
+    """`de −0,6 point à +0,7 point`, or the one value."""
+    low, high = points(values.min()), points(values.max())
+    return low if low == high else phrase("effect.span", low=low, high=high)
 
 
 def verdict_text(result: ImpactResult, place: str, locative: str) -> str:
