@@ -15,7 +15,7 @@ from tne_eval.catalog import get_source
 from tne_eval.catalog.entries import Column, Source, Sum
 from tne_eval.errors import ContractError
 from tne_eval.sources.contract import MAX_ROWS_LISTED, check_table
-from tne_eval.sources.read import read_table
+from tne_eval.sources.read import melt_table, read_table
 
 
 def _uai(number: int) -> str:
@@ -183,6 +183,103 @@ def test_a_wrong_cell_is_named(tmp_path, column, cell):
     assert problems[0].found == repr(cell)
 
 
+@pytest.mark.parametrize("cell", ["caf\ufffd", "dÃ©cembre", "a\x07b", "=1+1", "x" * 1001, "Note"])
+def test_a_text_that_is_damaged_a_formula_or_the_header_is_refused(tmp_path, cell):
+    source = dataclasses.replace(SOURCE, columns=(*SOURCE.columns[:-1], Column("note", ("Note",))))
+    path = _write(tmp_path, HEADER + ";Note", ROWS[0] + ";bien", f'{ROWS[1]};"{cell}"')
+    assert _places(_problems(path, source)) == [(3, "note")]
+
+
+@pytest.mark.parametrize("cell", ["NA", "None", "null", "1E5", "True", "2021-01-01", " L’Haÿ-les-Roses "])
+def test_a_text_is_never_taken_for_something_else(tmp_path, cell):
+    source = dataclasses.replace(SOURCE, columns=(*SOURCE.columns[:-1], Column("note", ("Note",))))
+    path = _write(tmp_path, HEADER + ";Note", f"{ROWS[0]};{cell}")
+    assert list(read_table(path, source)["note"]) == [cell.strip()]
+
+
+def test_values_with_decomposed_accents_are_the_same_values(tmp_path):
+    columns = tuple(
+        dataclasses.replace(column, values=("PUBLIC", "PRIVÉ")) if column.name == "secteur" else column
+        for column in SOURCE.columns
+    )
+    path = _write(tmp_path, HEADER, ROWS[0].replace("PUBLIC", "PRIVE\u0301"))
+    assert list(read_table(path, dataclasses.replace(SOURCE, columns=columns))["secteur"]) == ["PRIVÉ"]
+
+
+def test_rows_left_out_do_not_hide_a_second_header(tmp_path):
+    source = dataclasses.replace(SOURCE, keep={"secteur": ["PUBLIC"]})
+    assert list(read_table(_write(tmp_path, HEADER, *ROWS), source).index) == [2, 4]
+    assert _places(_problems(_write(tmp_path, HEADER, *ROWS, HEADER), source)) == [(5, "secteur")]
+
+
+def test_a_day_that_does_not_exist_is_refused(tmp_path):
+    source = dataclasses.replace(SOURCE, columns=(Column("jour", (), "date", missing=()),), key=(), at_most=())
+    path = _write(tmp_path, "jour", "2024-02-29", "2023-02-29", "2024-04-31")
+    assert _places(_problems(path, source)) == [(3, "jour"), (4, "jour")]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_few_and_many_rows_are_read_alike(tmp_path, many):
+    """Many rows go through categories; the first ones, blanks included, are the same either way."""
+    rows = [f"{_uai(n)};2021-2022;02;PUBLIC;{'ns' if n % 7 == 0 else n % 90 + 10};;{n % 9 / 2}" for n in range(5000)]
+    table = read_table(_write(tmp_path, HEADER, *(rows if many else rows[:100])), SOURCE).iloc[:100]
+    assert list(table.index) == list(range(2, 102))
+    assert list(table["uai"]) == [_uai(n) for n in range(100)]
+    assert table["presents"].isna().all() and list(table["taux"]) == [n % 9 / 2 for n in range(100)]
+    assert [None if pd.isna(value) else value for value in table["inscrits"]] == [
+        None if n % 7 == 0 else n % 90 + 10 for n in range(100)
+    ]
+
+
+def test_problems_far_down_a_large_file_are_on_their_rows(tmp_path):
+    rows = [f"{_uai(n)};2021-2022;02;PUBLIC;9;9;1" for n in range(60_000)]
+    rows[10] += ";1"
+    rows[50_000] = rows[50_000].replace(";02;", ";2;")
+    rows[59_999] = rows[59_998]
+    assert set(_places(_problems(_write(tmp_path, HEADER, *rows)))) == {
+        (12, None),
+        (50_002, "dep"),
+        (60_001, "uai, rentree"),
+    }
+
+
+def test_a_byte_that_is_not_utf8_is_on_its_row_in_a_large_file(tmp_path):
+    rows = [f"{_uai(n)};2021-2022;02;PUBLIC;9;9;1;é{'x' * 100}" for n in range(60_000)]
+    content = "\n".join([HEADER + ";Nom", *rows]).encode()
+    place = content.index(rows[55_000].encode()) + 10
+    path = tmp_path / "essai.csv"
+    path.write_bytes(content[:place] + b"\xe9" + content[place + 1 :])
+    (problem,) = _problems(path)
+    assert problem.row == 55_002 and "0xe9" in problem.found and "UTF-8" in problem.remedy
+
+
+def test_a_wide_table_becomes_rows_of_the_panel(tmp_path):
+    from tne_eval.sources.panel import PANEL_COLUMNS
+
+    table = read_table(_write(tmp_path, HEADER, *ROWS), SOURCE)
+    panel = melt_table(
+        table,
+        "essai",
+        unit_type="college",
+        unit="uai",
+        period_type="school_year",
+        period="rentree",
+        group=("secteur", "dep"),
+        variables=("taux", "presents"),
+        n="inscrits",
+    )
+    assert list(panel.columns) == list(PANEL_COLUMNS) and len(panel) == 6
+    row = panel[(panel["unit"] == UAI[1]) & (panel["variable"] == "presents")].iloc[0]
+    assert (row["period"], row["group"], row["value"], row["n"], row["status"]) == (
+        2021,
+        "PRIVE / 2A",
+        50,
+        50,
+        "observed",
+    )
+    assert list(panel.loc[panel["value"].isna(), "status"]) == ["missing"] * 2
+
+
 GOOD = "\n".join([HEADER, *ROWS, ""])
 BROKEN = {
     "empty": b"",
@@ -296,6 +393,20 @@ def test_parquet_is_held_to_the_same_contract(tmp_path):
     duckdb.from_df(frame.assign(Taux=[90.5, float("inf"), 101.0])).write_parquet(str(path))
     assert _places(_problems(path)) == [(3, "taux"), (4, "taux")]
     path.write_bytes(b"PAR1 nonsense")
+    _problems(path)
+
+
+def test_merged_cells_blank_rows_and_two_sheets_are_refused(tmp_path):
+    rows = [HEADER.split(";"), *(row.split(";") for row in ROWS)]
+    path = _workbook(tmp_path / "essai.xlsx", rows)
+    book = openpyxl.load_workbook(path)
+    book.active.merge_cells("D3:D4")
+    book.save(path)
+    assert (3, None) in _places(_problems(path))
+    assert _places(_problems(_workbook(path, [*rows[:2], [], *rows[2:]]))) == [(3, None)]
+    book = openpyxl.load_workbook(_workbook(path, rows))
+    book.copy_worksheet(book.active)
+    book.save(path)
     _problems(path)
 
 

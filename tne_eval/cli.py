@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tne_eval import __version__
-from tne_eval.errors import ReportError, TneError
+from tne_eval.errors import ContractError, ReportError, TneError
 
 app = typer.Typer(
     help="Evaluate the Territoires Numériques Éducatifs: indicators, impact, reports.",
@@ -42,6 +42,102 @@ def list_entries(kind: Listed, as_json: Json = False) -> None:
         _print_json(rows)
     else:
         _print_table(rows)
+
+
+@app.command()
+def fetch(
+    sources: Annotated[list[str] | None, typer.Argument(help="Source ids; see: tne-eval list sources.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every open source of the catalogue.")] = False,
+    base_url: Annotated[str | None, typer.Option(help="A mirror that takes the place of every site.")] = None,
+    to: Annotated[Path, typer.Option(help="Folder of raw files.")] = Path("data/raw"),
+    as_json: Json = False,
+) -> None:
+    """Download open data, checked against its contract; what is there already is never overwritten."""
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+
+    from tne_eval.sources.fetch import fetch_sources
+
+    if every == bool(sources):
+        raise typer.BadParameter("name at least one source, or --all")
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with _progress(columns, quiet=as_json) as progress:
+        task = progress.add_task("", total=None)
+
+        def follow(event) -> None:
+            label = f"{event.id} ({event.place}/{event.count})"
+            progress.update(task, completed=event.done, total=event.total, description=label, refresh=True)
+
+        results = fetch_sources(sources or None, to, base_url=base_url, on_event=follow)
+    if as_json:
+        _print_json([result.to_dict() for result in results])
+    else:
+        for result in results:
+            typer.echo(f"{result.status:<10}  {result.id}  {result.path or result.message}")
+    failed = [result.error for result in results if result.error is not None]
+    if failed:
+        raise typer.Exit(failed[0].exit_code)
+
+
+@app.command("import")
+def import_files(
+    path: Annotated[Path, typer.Argument(help="A file, or a folder of files.")],
+    source: Annotated[str | None, typer.Option(help="Its source; by default recognised by its columns.")] = None,
+    to: Annotated[Path, typer.Option(help="Folder of raw files.")] = Path("data/raw"),
+    as_json: Json = False,
+) -> None:
+    """Take in files that you already have, after the same checks as a download."""
+    from tne_eval.sources.importing import import_path
+
+    results = import_path(path, to, source)
+    if as_json:
+        _print_json(
+            [
+                {"file": str(one.path), "source": one.source, "status": one.status, "target": str(one.target or "")}
+                for one in results
+            ]
+        )
+    else:
+        for one in results:
+            typer.echo(f"{one.status:<10}  {one.source or '-'}  {one.target or one.path}")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="A file, or a folder of files.")],
+    source: Annotated[str | None, typer.Option(help="Its source; by default recognised by its columns.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check files against the contract of their source; say also what is odd in them without breaking it."""
+    from tne_eval.audit import audit_file, describe_finding, severity_word
+    from tne_eval.sources.importing import check_files
+
+    checks = check_files(path, source)
+    problems = [problem for one in checks for problem in one.problems]
+    if as_json:
+        _print_json([problem.to_dict() for problem in problems])
+    else:
+        for one in checks:
+            typer.echo(f"{'NO' if one.problems else 'ok'}  {one.path}  {one.source}")
+            for problem in (*one.problems, *one.findings):
+                typer.echo(f"    {problem}")
+            if one.source and not one.problems:
+                for finding in audit_file(one.path):
+                    typer.echo(f"    {severity_word(finding)} : {describe_finding(finding)}")
+    if problems:
+        raise typer.Exit(ContractError.exit_code)
+
+
+@app.command()
+def request(
+    kind: Annotated[str, typer.Argument(help="Whom to ask: depp, canope, academie, banque, collectivites.")],
+    territory: Annotated[str, typer.Argument(help="A territory id.")],
+    to: Annotated[Path, typer.Option(help="Folder to write.")] = Path(),
+) -> None:
+    """Write the note that asks for the missing data (Word and Markdown, in French)."""
+    from tne_eval.audit import write_request
+
+    note = write_request(kind, territory, to)
+    typer.echo(f"{note.docx}\n{note.markdown}")
 
 
 @app.command()
@@ -104,16 +200,22 @@ def _row(result) -> dict:
     }
 
 
-def _report_all(out: Path, *, quiet: bool) -> list:
+def _progress(columns: tuple, *, quiet: bool):
+    """A bar on the error stream. It has no thread of its own: reports are forked from this process."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress
+
+    return Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True, auto_refresh=False)
+
+
+def _report_all(out: Path, *, quiet: bool) -> list:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     from tne_eval.report import make_all_reports
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    # No refresh thread: the reports are forked from this process, which must have a single thread.
-    with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True, auto_refresh=False) as progress:
-        task = progress.add_task("Rapports", total=None)
+    with _progress(columns, quiet=quiet) as progress:
+        task = progress.add_task("", total=None)
 
         def follow(event) -> None:
             progress.update(task, completed=event.done, total=event.total, description=event.id, refresh=True)

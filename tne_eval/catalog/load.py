@@ -191,6 +191,6 @@ def read_sentences() -> Mapping[str, Mapping[str, str]]:
 def catalog_hash() -> str:
     """sha256 over every catalogue file: part of an edition's identity."""
     digest = hashlib.sha256()
-    for path in sorted(_FOLDER.rglob("*.toml")):
+    for path in sorted([*_FOLDER.rglob("*.toml"), *_FOLDER.rglob("*.csv")]):
         digest.update(path.relative_to(_FOLDER).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -41,7 +41,7 @@ class TerritoryFacts:
 
 def gather_territory(territory: str, panel: pd.DataFrame) -> TerritoryFacts:
     """Compute the facts of a territory's report from a panel of real figures."""
-    _refuse_simulated(panel)
+    refuse_simulated(panel)
     place = get_territory(territory)
     return TerritoryFacts(
         territory=place,
@@ -69,7 +69,7 @@ class SynthesisFacts:
 
 def gather_synthesis(panel: pd.DataFrame) -> SynthesisFacts:
     """Compute the facts of the synthesis from a panel of real figures."""
-    _refuse_simulated(panel)
+    refuse_simulated(panel)
     places = tuple(list_territories())
     return SynthesisFacts(
         panel=panel,
@@ -81,7 +81,7 @@ def gather_synthesis(panel: pd.DataFrame) -> SynthesisFacts:
     )
 
 
-def _refuse_simulated(panel: pd.DataFrame) -> None:
+def refuse_simulated(panel: pd.DataFrame) -> None:
     kind = panel.attrs.get("origin", {}).get("kind")
     if kind not in ("embedded", "built"):
         raise ReportError(

@@ -42,23 +42,28 @@ def list_entries(out: Path) -> list[Entry]:
 def write_index(out: Path) -> bool:
     """Write `index.html` in the folder of reports; False when it is already as it should be."""
     entries = list_entries(out)
-    synthesis = _newest(out / "synthese")
+    synthesis, quality = (_newest(out / id) for id in ("synthese", "qualite-donnees"))
     edition = max((entry.edition for entry in entries), default="")
-    key = _key(entries, synthesis.edition if synthesis else "")
+    key = _key(entries, *(one.edition if one else "" for one in (synthesis, quality)))
     index = out / "index.html"
     if index.is_file() and (found := _KEY.search(index.read_bytes())) and found[1].decode() == key:
         return False
-    page = render_index(entries, edition, synthesis is not None, key)
+    page = render_index(entries, edition, key, has_synthesis=synthesis is not None, has_quality=quality is not None)
     with locked(out, may_be_link=True):
         return publish_file(page.encode(), index)
 
 
-def render_index(entries: Iterable[Entry], edition: str, has_synthesis: bool, key: str) -> str:
+def render_index(entries: Iterable[Entry], edition: str, key: str, *, has_synthesis: bool, has_quality: bool) -> str:
     """The page, checked."""
     from tne_eval.report.html import check_page, page_template
 
     page = page_template("index.html.j2").render(
-        entries=list(entries), edition=edition, has_synthesis=has_synthesis, key=key, map=_map(list_territories())
+        entries=list(entries),
+        edition=edition,
+        has_synthesis=has_synthesis,
+        has_quality=has_quality,
+        key=key,
+        map=_map(list_territories()),
     )
     check_page(page, local_links=True)
     return page
@@ -79,12 +84,12 @@ def _newest(folder: Path) -> Manifest | None:
     return read_manifest(max(made)) if made else None
 
 
-def _key(entries: list[Entry], synthesis: str) -> str:
+def _key(entries: list[Entry], *editions: str) -> str:
     """What the index is made from, so that an unchanged one is found without drawing the map again."""
     contours = shipped("embedded") / "contours.json"
     facts = {
         "entries": [asdict(entry) for entry in entries],
-        "synthesis": synthesis,
+        "editions": editions,
         "catalog": catalog_hash(),
         "code": code_hash(),
         "contours": sha256(contours) if contours.is_file() else "",

@@ -22,7 +22,8 @@ from tne_eval.paths import shipped
 from tne_eval.report import manifest as records
 from tne_eval.report.publish import STAGING, locked, publish_file, publish_folder
 
-SYNTHESIS = "synthese"
+# Reports that are about no single territory: id (also their notebook).
+WHOLE = ("synthese", "qualite_donnees")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
 
 
@@ -82,7 +83,7 @@ def make_all_reports(
     workers: int = 2,
     on_event: Callable[[ReportEvent], None] | None = None,
 ) -> list[ReportResult]:
-    """Make the report of every territory, the synthesis and the index; one that fails does not stop the others.
+    """Make every report (territories, synthesis, data) and the index; one that fails does not stop the others.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def make_all_reports(
     on_event : called, in this process, when a report starts and when it ends.
     """
     jobs = [territory_job(territory.id) for territory in list_territories()]
-    jobs.append(Job(SYNTHESIS, shipped("notebooks") / "synthese.ipynb", {}))
+    jobs += [Job(id.replace("_", "-"), shipped("notebooks") / f"{id}.ipynb", {}) for id in WHOLE]
     return make_reports(jobs, out, edition=edition, workers=workers, on_event=on_event)
 
 

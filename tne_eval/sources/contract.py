@@ -1,28 +1,35 @@
 """The contract of a raw file: every rule its source declares, checked on whole columns, every breach at once.
 
-Cells are judged once per distinct text: a column of 400,000 rows costs its few thousand distinct values.
+Cells are judged once per distinct text: a column of 400,000 rows costs its few thousand distinct values. Values are
+made from codes when a rule asks for them, so that a table of millions of rows never stands whole in memory.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from tne_eval.catalog.entries import Column, Source
 from tne_eval.errors import ContractError, Problem
-from tne_eval.sources.geography import normalise_academie, normalise_departement
+from tne_eval.sources.geography import list_departements, normalise_academie, normalise_departement
+from tne_eval.sources.messages import phrase, problem
 from tne_eval.sources.periods import parse_period
 
 # A column that is wrong throughout says so once more, not 400,000 times.
 MAX_ROWS_LISTED = 1000
 # Two periods with the same figures throughout are a copy; on a handful of rows it may be chance.
 MIN_ROWS_FOR_COPY = 20
+# Longer than any name or label of the catalogue's files: beyond, quotes or separators went wrong.
+MAX_TEXT = 1000
 
 _INTEGER = re.compile(r"-?\d{1,15}(?:\.0+)?", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,15}(?:\.\d+)?(?:[eE]-?\d{1,3})?", re.ASCII)
@@ -32,6 +39,12 @@ _UAI = re.compile(r"(\d{7})([A-HJ-NPR-Z])", re.ASCII)
 _UAI_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _IRIS = re.compile(r"(?:\d{2}|2[AB])\d{7}", re.ASCII)
 _ZONE = re.compile(r"R\d{2}", re.ASCII)
+_COMMUNE = re.compile(r"(97\d|98\d|\d{2}|2[AB])\d{2,3}", re.ASCII)
+_SIREN = re.compile(r"\d{9}", re.ASCII)
+# Control and replacement characters, and UTF-8 that was read as Windows-1252.
+_DAMAGED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufffd\ufffe\uffff]|Ã[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ©¨ª®«¢´§]|â€"
+)
 
 
 def _text(cell: str) -> str | None:
@@ -62,8 +75,8 @@ def _school_year(cell: str) -> float | None:
 def _date(cell: str) -> float | None:
     match = _DAY.fullmatch(cell)
     try:
-        return float(parse_period(match[1], "date")) if match else None
-    except ContractError:
+        return float(dt.date.fromisoformat(match[1]).strftime("%Y%m%d")) if match else None
+    except ValueError:
         return None
 
 
@@ -73,7 +86,26 @@ def _uai(cell: str) -> str | None:
 
 
 def _iris(cell: str) -> str | None:
-    return cell if _IRIS.fullmatch(cell) else None
+    return cell if _IRIS.fullmatch(cell) and cell[:2] in _commune_prefixes() else None
+
+
+@cache
+def _commune_prefixes() -> frozenset[str]:
+    """First two characters of a commune code: a département, 97 or 98 overseas."""
+    return frozenset(code[:2] for code in list_departements()) | {"98"}
+
+
+def _commune(cell: str) -> str | None:
+    """Five characters, as INSEE writes it. A postal code has the same form: only its own list tells them apart."""
+    return cell if len(cell) == 5 and _COMMUNE.fullmatch(cell) and cell[:2] in _commune_prefixes() else None
+
+
+def _siren(cell: str) -> str | None:
+    """Nine digits whose Luhn sum is a multiple of ten."""
+    if not _SIREN.fullmatch(cell):
+        return None
+    doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(cell))
+    return cell if sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0 else None
 
 
 def _departement(cell: str) -> str | None:
@@ -100,70 +132,101 @@ def _zone(cell: str) -> str | None:
 @dataclass(frozen=True, slots=True)
 class _Type:
     parse: Callable[[str], object]
-    expected: str
     numeric: bool = False
     whole: bool = False
 
 
+# What each expects, in words: messages.toml, [phrase].
 TYPES: dict[str, _Type] = {
-    "text": _Type(_text, "a text"),
-    "integer": _Type(_integer, "a whole number", numeric=True, whole=True),
-    "number": _Type(_number, "a number", numeric=True),
-    "year": _Type(_year, "a year such as 2021", numeric=True, whole=True),
-    "school_year": _Type(_school_year, "a school year such as 2021-2022", numeric=True, whole=True),
-    "date": _Type(_date, "a day such as 2021-12-31", numeric=True, whole=True),
-    "uai": _Type(_uai, "a UAI: seven digits and their check letter"),
-    "iris": _Type(_iris, "an IRIS code of nine characters"),
-    "departement": _Type(_departement, "a département code such as '02', '002', '2A', '971', or its name"),
-    "academie": _Type(_academie, "the name of an académie"),
-    "zone": _Type(_zone, "a zone such as D02, R11 or FRANCE"),
+    "text": _Type(_text),
+    "integer": _Type(_integer, numeric=True, whole=True),
+    "number": _Type(_number, numeric=True),
+    "year": _Type(_year, numeric=True, whole=True),
+    "school_year": _Type(_school_year, numeric=True, whole=True),
+    "date": _Type(_date, numeric=True, whole=True),
+    "uai": _Type(_uai),
+    "iris": _Type(_iris),
+    "commune": _Type(_commune),
+    "siren": _Type(_siren),
+    "departement": _Type(_departement),
+    "academie": _Type(_academie),
+    "zone": _Type(_zone),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """A column read: `values` (NaN or None where not known) and, by distinct text, what is wrong with it."""
+class Judged:
+    """A column read: its distinct `texts`, the value `known` of each (NaN or None where not known), what is `wrong`
+    with each ("" where nothing is), and for each row the place of its text in these (`codes`)."""
 
-    values: np.ndarray
     codes: np.ndarray
     texts: np.ndarray
+    known: np.ndarray
     wrong: list[str]
 
+    @property
+    def values(self) -> np.ndarray:
+        return self.known[self.codes] if len(self.texts) else self.known[:0]
 
-def _expected(cell: str, column: Column, decimal: str) -> tuple[object, str]:
+
+def _unfit(cell: str, header: str) -> str:
+    """What a text should have been instead, or nothing."""
+    if len(cell) > MAX_TEXT:
+        return phrase("short_text", limit=MAX_TEXT)
+    if cell.startswith("="):
+        return phrase("no_formula")
+    if cell.strip() == header:
+        return phrase("not_header")
+    return phrase("clean_text") if _DAMAGED.search(cell) else ""
+
+
+def _expected(cell: str, column: Column, decimal: str, header: str) -> tuple[object, str]:
     """(value, what was expected instead): the value of one cell under the rules of its column."""
-    if cell in column.missing or (not cell.strip() and "" in column.missing):
+    if cell in column.missing or ("" in column.missing and not cell.strip()):
         return None, ""
     kind = TYPES[column.type]
     if decimal == "," and column.type == "number":
         cell = "?" if "." in cell else cell.replace(",", ".")
+    if column.type == "text" and (unfit := _unfit(cell, header)):
+        return None, unfit
     value = kind.parse(cell)
     if value is None:
-        marks = [mark for mark in column.missing if mark]
-        return None, kind.expected + (f", or {', '.join(map(repr, marks))} where not known" if marks else "")
+        marks = ", ".join(repr(mark) for mark in column.missing if mark)
+        what = phrase(column.type)
+        return None, phrase("or_marks", what=what, marks=marks) if marks else what
     if column.values and value not in column.values:
-        return None, "one of " + ", ".join(map(repr, column.values))
+        value = unicodedata.normalize("NFC", str(value))
+        if value not in column.values:
+            return None, phrase("one_of", values=", ".join(map(repr, column.values)))
     if column.low is not None and value < column.low:
-        return None, f"at least {column.low:g}"
+        return None, phrase("at_least", bound=column.low)
     if column.high is not None and value > column.high:
-        return None, f"at most {column.high:g}"
+        return None, phrase("at_most", bound=column.high)
     return value, ""
 
 
-def _judge(cells: pd.Series, column: Column, decimal: str) -> _Judged:
-    codes, texts = pd.factorize(cells.to_numpy(dtype=object))
-    pairs = [_expected(str(text), column, decimal) for text in texts]
+def split_column(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """(codes, distinct texts) of a column of texts, whether it comes as categories or as plain texts."""
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        return cells.cat.codes.to_numpy(), cells.cat.categories.to_numpy(dtype=object)
+    return pd.factorize(cells.to_numpy(dtype=object))
+
+
+def _judge(cells: pd.Series, column: Column, decimal: str, header: str) -> Judged:
+    codes, texts = split_column(cells)
+    pairs = [_expected(str(text), column, decimal, header) for text in texts]
     if TYPES[column.type].numeric:
         known = np.array([np.nan if value is None else value for value, _ in pairs], dtype=float)
     else:
         known = np.array([value for value, _ in pairs] or [None], dtype=object)
-    values = known[codes] if len(texts) else known[:0]
-    return _Judged(values, codes, texts, [wrong for _, wrong in pairs])
+    return Judged(codes, texts, known, [wrong for _, wrong in pairs])
 
 
-def _judge_all(table: pd.DataFrame, source: Source) -> dict[str, _Judged]:
+def judge_table(table: pd.DataFrame, source: Source) -> dict[str, Judged]:
+    """Every column of a table of texts, read under the rules of its source."""
+    headers = table.attrs.get("headers", {})
     return {
-        column.name: _judge(table[column.name], column, source.decimal)
+        column.name: _judge(table[column.name], column, source.decimal, headers.get(column.name, column.name))
         for column in source.columns
         if column.name in table
     }
@@ -185,11 +248,16 @@ def check_table(table: pd.DataFrame, source: Source, file: str) -> list[Problem]
     `at_most` pairs, sums, and a period that is a copy of another. Above 1,000 rows with the same breach in one column,
     a last problem counts the others.
     """
+    return check_judged(table, judge_table(table, source), source, file)
+
+
+def check_judged(table: pd.DataFrame, judged: dict[str, Judged], source: Source, file: str) -> list[Problem]:
+    """`check_table`, for a table whose columns were judged already."""
     problems = _missing_columns(table, source, file)
-    if table.empty:
-        return [*problems, Problem(file, None, None, "no row", "at least one row of data", "Export the file again.")]
-    judged = _judge_all(table, source)
-    rows = table.index.to_numpy()
+    if not len(table.index):
+        return [*problems, problem("no_row", file)]
+    rows = table.index
+    problems += _blank_rows(judged, rows, file)
     for name, column in judged.items():
         problems += _wrong_cells(column, name, rows, file)
     problems += _repeated_keys(judged, source, rows, file)
@@ -198,19 +266,25 @@ def check_table(table: pd.DataFrame, source: Source, file: str) -> list[Problem]
     return problems + _copied_periods(judged, source, file)
 
 
-def convert_table(table: pd.DataFrame, source: Source) -> pd.DataFrame:
-    """The table that `check_table` passed, with values: text, Int64 or float64; not known is None or NA."""
-    types = {column.name: TYPES[column.type] for column in source.columns}
+def convert_judged(judged: dict[str, Judged], source: Source, rows: pd.Index) -> pd.DataFrame:
+    """The columns that `check_judged` passed, with values: text, Int64 or float64; not known is None or NA.
+
+    `judged` is emptied on the way: at no time are all codes and all values in memory together.
+    """
     values = {}
-    for name, judged in _judge_all(table, source).items():
-        series = pd.Series(judged.values, index=table.index)
-        values[name] = series.astype("Int64") if types[name].whole else series
     for column in source.columns:
-        if column.name not in values:
-            empty = np.nan if types[column.name].numeric else None
-            series = pd.Series(empty, index=table.index, dtype=float if types[column.name].numeric else object)
-            values[column.name] = series.astype("Int64") if types[column.name].whole else series
-    return pd.DataFrame(values, index=table.index)[[column.name for column in source.columns]]
+        kind = TYPES[column.type]
+        if column.name in judged:
+            cells = judged.pop(column.name).values
+        else:
+            cells = np.full(len(rows), np.nan if kind.numeric else None, dtype=float if kind.numeric else object)
+        if kind.whole:
+            absent = np.isnan(cells)
+            cells[absent] = 0
+            values[column.name] = pd.Series(pd.arrays.IntegerArray(cells.astype("int64"), absent), index=rows)
+        else:
+            values[column.name] = pd.Series(cells, index=rows, dtype=cells.dtype)
+    return pd.DataFrame(values, index=rows, copy=False)
 
 
 def _missing_columns(table: pd.DataFrame, source: Source, file: str) -> list[Problem]:
@@ -221,60 +295,88 @@ def _missing_columns(table: pd.DataFrame, source: Source, file: str) -> list[Pro
             continue
         names = (column.name, *column.labels)
         near = {match for name in names for match in difflib.get_close_matches(name, headers, n=1, cutoff=0.75)}
-        remedy = f"Rename {sorted(near)[0]!r}." if near else "Check the separator, the header row and the export."
-        expected = " or ".join(map(repr, names))
-        problems.append(Problem(file, 1, column.name, "no such column", f"a column named {expected}", remedy))
+        remedy = phrase("rename", near=sorted(near)[0]) if near else phrase("check_export")
+        expected = phrase("or").join(map(repr, names))
+        problems.append(problem("no_column", file, 1, column.name, names=expected, remedy=remedy))
     return problems
 
 
-def _listed(rows: np.ndarray, make: Callable[[int], Problem], file: str, column: str | None) -> list[Problem]:
-    """A problem for each position in `rows`, the first thousand; then one that counts the others."""
-    problems = [make(int(place)) for place in rows[:MAX_ROWS_LISTED]]
-    if len(rows) > MAX_ROWS_LISTED:
-        others = f"{len(rows) - MAX_ROWS_LISTED} more row(s) alike"
-        problems.append(Problem(file, None, column, others, "none", "Correct the column throughout."))
+def _listed(places: np.ndarray, make: Callable[[int], Problem], file: str, column: str | None) -> list[Problem]:
+    """A problem for each of the `places`, the first thousand; then one that counts the others."""
+    problems = [make(int(place)) for place in places[:MAX_ROWS_LISTED]]
+    if len(places) > MAX_ROWS_LISTED:
+        problems.append(problem("more_rows", file, None, column, count=len(places) - MAX_ROWS_LISTED))
     return problems
 
 
-def _wrong_cells(judged: _Judged, name: str, rows: np.ndarray, file: str) -> list[Problem]:
+def _wrong_cells(judged: Judged, name: str, rows: pd.Index, file: str) -> list[Problem]:
     wrong = np.array([bool(text) for text in judged.wrong])
     if not wrong.any():
         return []
 
     def make(place: int) -> Problem:
         code = judged.codes[place]
-        found = repr(str(judged.texts[code]))[:80]
-        return Problem(file, int(rows[place]), name, found, judged.wrong[code], "Correct this cell.")
+        found = repr(str(judged.texts[code]))
+        found = found if len(found) <= 80 else found[:76] + "…" + found[-1]
+        return problem("cell", file, int(rows[place]), name, found=found, expected=judged.wrong[code])
 
     return _listed(np.flatnonzero(wrong[judged.codes]), make, file, name)
 
 
-def _repeated_keys(judged: dict[str, _Judged], source: Source, rows: np.ndarray, file: str) -> list[Problem]:
+def _blank_rows(judged: dict[str, Judged], rows: pd.Index, file: str) -> list[Problem]:
+    """Rows without a single value, where no column forbids it."""
+    blank = np.ones(len(rows), dtype=bool)
+    for column in judged.values():
+        empty = np.array([not str(text).strip() for text in column.texts])
+        if not empty.any():
+            return []
+        blank &= empty[column.codes]
+    return _listed(np.flatnonzero(blank), lambda place: problem("blank_line", file, int(rows[place])), file, None)
+
+
+def _key_codes(judged: dict[str, Judged], key: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(one whole number per row for its key, whether every cell of the key can be read)."""
+    first = judged[key[0]].codes
+    number, whole, size = np.zeros(len(first), dtype="int64"), np.ones(len(first), dtype=bool), 1
+    for name in key:
+        column = judged[name]
+        if not len(column.texts):
+            continue
+        known = pd.factorize(column.known)[0].astype("int64") + 1
+        count = int(known.max()) + 1
+        if size * count >= 2**62:
+            number, distinct = pd.factorize(number)
+            size = len(distinct)
+        number *= count
+        number += known[column.codes]
+        size *= count
+        wrong = np.array([bool(text) for text in column.wrong])
+        if wrong.any():
+            whole &= ~wrong[column.codes]
+    return number, whole
+
+
+def _repeated_keys(judged: dict[str, Judged], source: Source, rows: pd.Index, file: str) -> list[Problem]:
     if not source.key or not set(source.key) <= set(judged):
         return []
-    key = pd.DataFrame({name: pd.factorize(judged[name].values)[0] for name in source.key})
-    again = key.duplicated().to_numpy()
-    if not again.any():
+    number, whole = _key_codes(judged, source.key)
+    again = np.flatnonzero(pd.Series(number).duplicated().to_numpy() & whole)
+    if not len(again):
         return []
-    number = key.groupby(list(source.key), sort=False).ngroup().to_numpy()
-    first = pd.Series(rows).groupby(number).transform("first").to_numpy()
+    firsts: dict[int, int] = {}
+    met = np.flatnonzero(np.isin(number, number[again[:MAX_ROWS_LISTED]]) & whole)
+    for place in met:
+        firsts.setdefault(int(number[place]), int(rows[place]))
     names = ", ".join(source.key)
 
     def make(place: int) -> Problem:
-        found = ", ".join(str(judged[name].texts[judged[name].codes[place]]) for name in source.key)
-        return Problem(
-            file,
-            int(rows[place]),
-            names,
-            f"{found} again, first on row {first[place]}",
-            "each key once",
-            "Keep one of the rows.",
-        )
+        key = ", ".join(str(judged[name].texts[judged[name].codes[place]]) for name in source.key)
+        return problem("key", file, int(rows[place]), names, key=key, first=firsts[int(number[place])])
 
-    return _listed(np.flatnonzero(again), make, file, names)
+    return _listed(again, make, file, names)
 
 
-def _broken_pairs(judged: dict[str, _Judged], source: Source, rows: np.ndarray, file: str) -> list[Problem]:
+def _broken_pairs(judged: dict[str, Judged], source: Source, rows: pd.Index, file: str) -> list[Problem]:
     problems = []
     for small, large in source.at_most:
         if small not in judged or large not in judged:
@@ -282,28 +384,29 @@ def _broken_pairs(judged: dict[str, _Judged], source: Source, rows: np.ndarray, 
         left, right = judged[small].values, judged[large].values
 
         def make(place: int, small=small, large=large, left=left, right=right) -> Problem:
-            found = f"{left[place]:g} above {large} {right[place]:g}"
-            return Problem(file, int(rows[place]), small, found, f"at most {large}", "Correct one of the two cells.")
+            row = int(rows[place])
+            return problem("at_most", file, row, small, small=left[place], large=large, value=right[place])
 
         with np.errstate(invalid="ignore"):
             problems += _listed(np.flatnonzero(left > right), make, file, small)
     return problems
 
 
-def _broken_sums(judged: dict[str, _Judged], source: Source, rows: np.ndarray, file: str) -> list[Problem]:
+def _broken_sums(judged: dict[str, Judged], source: Source, rows: pd.Index, file: str) -> list[Problem]:
     problems = []
     for rule in source.sums:
         if not {*rule.parts, *([rule.total] if rule.total else [])} <= set(judged):
             continue
         total = judged[rule.total].values if rule.total else np.full(len(rows), rule.value)
-        added = np.sum([judged[part].values for part in rule.parts], axis=0)
+        added = np.zeros(len(rows))
+        for part in rule.parts:
+            added += judged[part].values
         names = " + ".join(rule.parts)
 
         def make(place: int, added=added, total=total, names=names, rule=rule) -> Problem:
-            expected = f"{total[place]:g}" + (f", the value of {rule.total}" if rule.total else "")
-            return Problem(
-                file, int(rows[place]), names, f"a sum of {added[place]:g}", expected, "Correct one of the cells."
-            )
+            key = "sum_of" if rule.total else "sum"
+            row = int(rows[place])
+            return problem(key, file, row, names, added=added[place], total=total[place], name=rule.total)
 
         apart = np.nan_to_num(judged[rule.apart].values) if rule.apart in judged else 0.0
         with np.errstate(invalid="ignore"):
@@ -312,31 +415,32 @@ def _broken_sums(judged: dict[str, _Judged], source: Source, rows: np.ndarray, f
     return problems
 
 
-def _copied_periods(judged: dict[str, _Judged], source: Source, file: str) -> list[Problem]:
+def _copied_periods(judged: dict[str, Judged], source: Source, file: str) -> list[Problem]:
     """A period whose figures are all those of another one: a file filled twice with the same vintage."""
     types = {column.name: column.type for column in source.columns}
     period = next((name for name in source.key if types[name] in ("year", "school_year")), None)
     figures = [name for name in judged if types[name] in ("integer", "number") and name not in source.key]
     if period is None or not figures or not set(source.key) <= set(judged):
         return []
-    order = [name for name in source.key if name != period]
-    frame = pd.DataFrame({name: judged[name].values for name in (*order, *figures)})
-    marks = pd.util.hash_pandas_object(frame.astype(dict.fromkeys(order, str)), index=False)
-    years = pd.Series(judged[period].values)
-    digest = marks.groupby(years).agg(["size", lambda part: int(np.bitwise_xor.reduce(part.to_numpy()))])
-    digest.columns = ["rows", "mark"]
-    copies = digest[(digest["rows"] >= MIN_ROWS_FOR_COPY) & digest.duplicated(keep="first")]
+    years, of_text = np.unique(judged[period].known, return_inverse=True)
+    if len(years) < 2:
+        return []
+    marks = np.zeros(len(judged[period].codes), dtype="uint64")
+    for name in (*(name for name in source.key if name != period), *figures):
+        column = judged[name]
+        if len(column.texts):
+            known = column.known if TYPES[types[name]].numeric else column.known.astype(str).astype(object)
+            marks *= np.uint64(1_000_003)
+            marks ^= pd.util.hash_array(known)[column.codes]
+    of_row = of_text[judged[period].codes]
+    seen: dict[tuple[int, int], float] = {}
     problems = []
-    for year, row in copies.iterrows():
-        model = digest.index[(digest["mark"] == row["mark"]) & (digest["rows"] == row["rows"])][0]
-        problems.append(
-            Problem(
-                file,
-                None,
-                period,
-                f"{year:g} holds the figures of {model:g}, row for row",
-                "figures of its own for each period",
-                "Export the file again.",
-            )
-        )
+    for place, year in enumerate(years):
+        own = marks[of_row == place]
+        if np.isnan(year) or len(own) < MIN_ROWS_FOR_COPY:
+            continue
+        digest = (len(own), int(np.bitwise_xor.reduce(own)))
+        if digest in seen:
+            problems.append(problem("copied_period", file, None, period, period=year, model=seen[digest]))
+        seen.setdefault(digest, year)
     return problems
