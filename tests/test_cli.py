@@ -75,3 +75,38 @@ def test_doctor(tmp_path):
     checks = {row["check"]: row for row in json.loads(done.stdout)}
     assert done.returncode == 0 and all(row["ok"] for row in checks.values())
     assert "12 territories" in checks["catalogue"]["detail"] and "-1.14 points" in checks["effect"]["detail"]
+
+
+def test_check_says_problems_in_json_and_leaves_with_the_code_of_a_broken_contract(tmp_path):
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    header = "dep;departement;participants_formations_cumul_2025_03;eleves_beneficiaires_2025_06\n"
+    good.write_text(header + "02;Aisne;13811;141626\n", encoding="utf-8")
+    bad.write_text(header + "02;Aisne;-5;141626\n99;Nulle-Part;1;2\n", encoding="utf-8")
+    assert run("check", str(good), "--source", "tne_counters", "--json").stdout.strip() == "[]"
+    done = run("check", str(bad), "--source", "tne_counters", "--json")
+    problems = json.loads(done.stdout)
+    assert done.returncode == 4 and len(problems) >= 2
+    assert {tuple(problem) for problem in problems} == {("file", "row", "column", "found", "expected", "remedy")}
+    assert {problem["row"] for problem in problems} >= {2, 3}
+
+
+def test_import_keeps_a_checked_copy(tmp_path):
+    path = tmp_path / "counters.csv"
+    header = "dep;departement;participants_formations_cumul_2025_03;eleves_beneficiaires_2025_06\n"
+    path.write_text(header + "02;Aisne;13811;141626\n", encoding="utf-8")
+    done = run("import", str(path), "--source", "tne_counters", "--json", cwd=tmp_path)
+    (told,) = json.loads(done.stdout)
+    assert done.returncode == 0 and told["status"] == "imported"
+    assert (tmp_path / told["target"]).read_bytes() == path.read_bytes()
+    assert run("import", str(path), "--source", "nobody", cwd=tmp_path).returncode == 3
+
+
+def test_fetch_refuses_an_unknown_source_and_an_empty_call(tmp_path):
+    assert run("fetch", "ivca", cwd=tmp_path).returncode == 3
+    assert run("fetch", cwd=tmp_path).returncode == 2
+    assert not (tmp_path / "data").exists()
+
+
+def test_request_writes_a_note(tmp_path):
+    done = run("request", "depp", "aisne", "--to", str(tmp_path))
+    assert done.returncode == 0 and {path.suffix for path in tmp_path.iterdir()} == {".docx", ".md"}

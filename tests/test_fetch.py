@@ -446,8 +446,8 @@ def test_the_server_is_waited_for_as_it_asks(server, raw):
     get(make_source(), raw, server, dataclasses.replace(QUICK, longest_wait=2))
     assert time.monotonic() - start >= 1
     server.requests.clear()
-    server.fail("429", value="3600", times=9)
-    assert "wait 3600 s" in refused(FetchError, make_source(), raw / "b", server)
+    server.fail("429", value="5", times=9)
+    assert "wait 5 s" in refused(FetchError, make_source(), raw / "b", server)
     assert server.asked("/exports/") == 1
 
 
@@ -756,10 +756,10 @@ for source in (make_source(), make_file_source()):
     shutil.rmtree(folder / "warm")
     lines = run(source, folder / "whole", -1)
     expected = tree(folder / "whole")
-    for point in range(1, 9):
+    for point in (10, 30, 50, 70, 85, 90, 94, 98):
         raw = folder / "raw"
         if os.fork() == 0:
-            run(source, raw, lines * point // 9)
+            run(source, raw, lines * point // 100)
             os._exit(1)
         assert os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGKILL
         assert published(raw) in ({{}}, {{"cantines": expected["cantines"]}}, expected), point

@@ -110,6 +110,7 @@ class Source:
     `slug` names a data set of data.education.gouv.fr (Opendatasoft Explore v2.1), `query` what to ask the server for
     (`select`, `where`, `group_by`, `order_by`); elsewhere `download` is the https address of the file, where `{period}`
     stands for one of `periods`. `access` is open, or restricted where no public file exists. `max_mb` caps a download.
+    An open source with neither `slug` nor `download` is taken by hand from its `url` and imported.
     `years` says what is covered; `breaks` are the periods from which the series starts anew; `small_cells` is the
     producer's own rule of secrecy.
     `files` are glob patterns of file names; several files that match are read one after the other. `keep` gives, by

@@ -123,7 +123,7 @@ def list_programmes() -> list[Programme]:
 
 
 def list_sources() -> list[Source]:
-    """The raw public files that the build reads."""
+    """The sources of the catalogue: those that the build reads, and those to fetch or import."""
     return list(_entries("source").values())
 
 
