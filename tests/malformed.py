@@ -30,6 +30,7 @@ ROWS = 24
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _DEPARTEMENTS = ("01", "02", "2A", "2B", "13", "59", "75", "95", "971", "974")
 _ACADEMIES = ("Amiens", "Corse", "Lille", "Versailles", "Guadeloupe", "Paris")
+_COMMUNES = ("80001", "80002", "80003", "80004", "80005", "80006", "80007", "80008", "2A004", "97411", "59350")
 _NUMERIC = ("integer", "number")
 
 
@@ -111,7 +112,7 @@ def _valid_cell(column: Column, row: int, source: Source) -> str:
         "departement": department,
         "academie": _ACADEMIES[row % len(_ACADEMIES)],
         "zone": f"D{department}",
-        "commune": f"{10 + row:02d}{100 + row}"[:5].replace("20", "21", 1),
+        "commune": _COMMUNES[row % len(_COMMUNES)],
         "iris": f"02{100 + row:03d}0101"[:9],
     }
     return simple[column.type] if column.type in simple else _number(column, row, source.decimal)
@@ -479,7 +480,13 @@ def _bad_cells(column: Column, source: Source) -> list[tuple[str, str]]:
         "departement": [("lost zero", "1"), ("postal code", "02100"), ("unknown", "99"), ("scientific", "1E5")],
         "academie": [("unknown", "Atlantide"), ("code", "20")],
         "zone": [("bare code", "02"), ("unknown", "D99"), ("words", "Total")],
-        "commune": [("lost zero", "1001"), ("unknown", "99123"), ("scientific", "1E5"), ("name", "Laon")],
+        "commune": [
+            ("lost zero", "1001"),
+            ("postal code", "75011"),
+            ("unknown", "99123"),
+            ("scientific", "1E5"),
+            ("name", "Laon"),
+        ],
         "iris": [("lost zero", "20100101"), ("letters", "0201O0101"), ("words", "Total")],
         "text": [("lost character", "caf\ufffd"), ("formula", "=1+1"), ("control", "a\x07b"), ("endless", "x" * 5000)],
     }

@@ -1,6 +1,7 @@
 """The command line: fixed verbs, JSON, one exit code a kind of error, never a traceback."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,14 @@ def test_fetch_refuses_an_unknown_source_and_an_empty_call(tmp_path):
 def test_request_writes_a_note(tmp_path):
     done = run("request", "depp", "aisne", "--to", str(tmp_path))
     assert done.returncode == 0 and {path.suffix for path in tmp_path.iterdir()} == {".docx", ".md"}
+
+
+def test_problems_are_said_in_the_reader_s_language(tmp_path):
+    path = tmp_path / "counters.csv"
+    path.write_text(
+        "dep;departement;participants_formations_cumul_2025_03;eleves_beneficiaires_2025_06\n02;Aisne;-5;1\n"
+    )
+    words = [TNE, "check", str(path), "--source", "tne_counters"]
+    for language, expected in (("fr_FR.UTF-8", "ligne 2"), ("C", "row 2")):
+        env = {**os.environ, "LC_ALL": language}
+        assert expected in subprocess.run(words, capture_output=True, text=True, env=env).stdout

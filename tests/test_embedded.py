@@ -428,3 +428,16 @@ def test_two_editions_that_disagree_are_refused(opendata, tmp_path):
         build_embedded(raw, tmp_path / "other")
     assert len(caught.value.problems) == 1
     assert not (tmp_path / "other").exists()
+
+
+def test_the_latest_vintage_under_a_source_is_the_one_that_is_built(tmp_path):
+    from tne_eval.catalog import get_source
+    from tne_eval.sources.build import find_files
+
+    name = "fr-en-indicateurs-valeur-ajoutee-colleges.csv"
+    for place in ("ivac/2024", "ivac/2025", "ivac/.part", ".part/ivac", "elsewhere"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / name).touch()
+    assert find_files(tmp_path, get_source("ivac")) == [tmp_path / "ivac" / "2025" / name]
+    (tmp_path / "ivac").rename(tmp_path / "others")
+    assert [path.parent.name for path in find_files(tmp_path, get_source("ivac"))] == ["elsewhere", "2024", "2025"]

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+
+
+def language() -> str:
+    """`fr` where the first of LC_ALL, LC_MESSAGES and LANG that is set begins so; else `en`."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := os.environ.get(name):
+            return "fr" if value.lower().startswith("fr") else "en"
+    return "en"
+
+
+_LABELS = {
+    "en": {"row": "row {}", "column": "column {!r}", "all": "{}: found {}; expected {}. {}"},
+    "fr": {"row": "ligne {}", "column": "colonne « {} »", "all": "{} : trouvé {} ; attendu {}. {}"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +37,13 @@ class Problem:
         return asdict(self)
 
     def __str__(self) -> str:
-        place = ", ".join(
-            part
-            for part in (
-                self.file,
-                f"row {self.row}" if self.row is not None else "",
-                f"column {self.column!r}" if self.column else "",
-            )
-            if part
-        )
-        return f"{place}: found {self.found}; expected {self.expected}. {self.remedy}".rstrip()
+        labels = _LABELS[language()]
+        place = [self.file]
+        if self.row is not None:
+            place.append(labels["row"].format(self.row))
+        if self.column:
+            place.append(labels["column"].format(self.column))
+        return labels["all"].format(", ".join(place), self.found, self.expected, self.remedy).rstrip()
 
 
 class TneError(Exception):
@@ -109,3 +121,9 @@ class ReportError(TneError):
     """A report that could not be made; the previous one is left as it was."""
 
     exit_code = 7
+
+
+class FetchError(TneError):
+    """A download that was refused or did not come to its end; nothing is stored."""
+
+    exit_code = 8

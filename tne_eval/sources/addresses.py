@@ -10,19 +10,13 @@ from pathlib import PurePosixPath
 from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 from tne_eval.catalog.entries import Source
-from tne_eval.errors import MissingDataError, TneError
+from tne_eval.errors import FetchError, MissingDataError
 
 PORTAL = "https://data.education.gouv.fr"
 _CATALOGUE = "/api/explore/v2.1/catalog/datasets"
 _QUERY = ("select", "where", "group_by", "order_by")
 _PORTS = {"http": 80, "https": 443}
 _SAFE_NAME = re.compile(r"[\w.()' -]{1,150}")
-
-
-class FetchError(TneError):
-    """A download that was refused or did not come to its end; nothing is stored."""
-
-    exit_code = 8
 
 
 @dataclass(frozen=True, slots=True)

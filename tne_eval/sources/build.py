@@ -17,6 +17,7 @@ from tne_eval.sources.contours import outlines_json, read_outlines, simplify_out
 from tne_eval.sources.package import other_resource, package_json, table_csv, table_resource
 from tne_eval.sources.read import read_table
 from tne_eval.sources.reconcile import FIELDS, left_out, reconcile
+from tne_eval.sources.store import list_held
 from tne_eval.sources.tables import TABLES
 
 CONTOURS = "contours"
@@ -34,8 +35,14 @@ class BuildResult:
 
 
 def find_files(raw: Path, source: Source) -> list[Path]:
-    """Files under `raw`, at any depth, whose name is one of the source's patterns; sorted."""
-    return sorted({path for pattern in source.files for path in raw.rglob(pattern)})
+    """Files of the latest vintage under `raw/<source>/` where there is one, a fetched one first; else every file under
+    `raw`, at any depth, named like one of the source's patterns."""
+    if held := list_held(raw, source.id):
+        return sorted(held[0].files)
+    vintages = sorted(path for path in (raw / source.id).glob("*/") if not path.name.startswith("."))
+    places = vintages[-1:] or [raw]
+    found = {path for place in places for pattern in source.files for path in place.rglob(pattern)}
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(raw).parts))
 
 
 def build_embedded(raw: str | Path, to: str | Path) -> BuildResult:

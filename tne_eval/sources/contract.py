@@ -39,7 +39,6 @@ _UAI = re.compile(r"(\d{7})([A-HJ-NPR-Z])", re.ASCII)
 _UAI_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _IRIS = re.compile(r"(?:\d{2}|2[AB])\d{7}", re.ASCII)
 _ZONE = re.compile(r"R\d{2}", re.ASCII)
-_COMMUNE = re.compile(r"(97\d|98\d|\d{2}|2[AB])\d{2,3}", re.ASCII)
 _SIREN = re.compile(r"\d{9}", re.ASCII)
 # Control and replacement characters, and UTF-8 that was read as Windows-1252.
 _DAMAGED = re.compile(
@@ -96,8 +95,14 @@ def _commune_prefixes() -> frozenset[str]:
 
 
 def _commune(cell: str) -> str | None:
-    """Five characters, as INSEE writes it. A postal code has the same form: only its own list tells them apart."""
-    return cell if len(cell) == 5 and _COMMUNE.fullmatch(cell) and cell[:2] in _commune_prefixes() else None
+    """A commune, past or present, or an arrondissement: the official list tells them from postal codes."""
+    from tne_eval.sources.communes import commune_change  # which takes its own types from here
+
+    try:
+        commune_change(cell)
+    except ContractError:
+        return None
+    return cell
 
 
 def _siren(cell: str) -> str | None:

@@ -15,6 +15,7 @@ import pandas as pd
 from tne_eval.catalog import list_sources
 from tne_eval.catalog.entries import Column, Source
 from tne_eval.errors import Problem
+from tne_eval.sources.communes import commune_change
 from tne_eval.sources.contract import Judged
 from tne_eval.sources.geography import list_departements
 from tne_eval.sources.messages import finding
@@ -98,6 +99,8 @@ def _cells(judged: Judged, column: Column, source: Source, file: str) -> Iterato
     counts = np.bincount(judged.codes, minlength=len(texts))
     if column.type in ("departement", "academie", "zone"):
         yield from _written(judged, column, file)
+    if column.type == "commune":
+        yield from _communes(judged, column, file)
     if column.type == "number" and source.decimal == ",":
         commas = [text for text in texts if "," in str(text)]
         if commas:
@@ -137,6 +140,16 @@ def _written(judged: Judged, column: Column, file: str) -> Iterator[Problem]:
     other = sorted({text for text, value in pairs if text != value and len(text) <= 3})
     if other and column.type == "departement":
         yield finding("code_forms", file, None, column.name, count=len(other), examples=_examples(other))
+
+
+def _communes(judged: Judged, column: Column, file: str) -> Iterator[Problem]:
+    """Codes of communes that are no longer, and of arrondissements of Paris, Lyon and Marseille."""
+    changes = [change for code in judged.known if code is not None and (change := commune_change(code))]
+    arrondissements = sorted({change.code for change in changes if change.kind == "arrondissement"})
+    former = sorted({change.code for change in changes if change.kind not in ("arrondissement", "recreated")})
+    for key, codes in (("arrondissements", arrondissements), ("former_communes", former)):
+        if codes:
+            yield finding(key, file, None, column.name, count=len(codes), examples=_examples(codes))
 
 
 def _places(judged: dict[str, Judged], columns: dict[str, Column], file: str) -> Iterator[Problem]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
-import json
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tne_eval.catalog import Source, get_source
@@ -22,9 +17,11 @@ from tne_eval.sources.findings import find_defects
 from tne_eval.sources.messages import finding, problem
 from tne_eval.sources.read import open_table, read_texts
 from tne_eval.sources.recognise import recognise_source
+from tne_eval.sources.store import list_held, lock_work, publish, sha256_of, sha256_of_all
 
 _PERIODS = ("year", "school_year", "date")
-_STAGING = ".importing-"
+# Below the work folder of a source, beside what a fetch may have left to resume.
+_STAGED = "import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +88,9 @@ def import_path(path: str | Path, raw: str | Path, source: str | Source | None =
 
     Returns
     -------
-    One ImportResult for each table. The vintage is the last period that the file holds, or the first 12 characters of
-    its sha256 when it holds none; where another edition lies under this name already, both are joined by a hyphen.
+    One ImportResult for each table, in the order of their paths. The vintage is the last period that the file holds, or
+    the first 12 characters of its sha256 when it holds none; where other files lie under this name already, the first
+    characters of a sha256 are added.
 
     Raises
     ------
@@ -100,35 +98,19 @@ def import_path(path: str | Path, raw: str | Path, source: str | Source | None =
     second import ends the work.
     """
     checks = check_files(path, source)
-    problems = [each for check in checks for each in check.problems]
-    if problems:
-        raise ContractError([*problems])
     known = [check for check in checks if check.source]
-    _refuse_same_names(known)
-    raw = Path(raw)
+    problems = [each for check in checks for each in check.problems] + _same_names(known)
+    if problems:
+        raise ContractError(problems)
     results = [
         ImportResult(check.path, "", "", None, check.sha256, "left_aside", check.findings)
         for check in checks
         if not check.source
     ]
-    plans = _plan(known, raw)
-    if any(not plan.present for plan in plans):
-        with _lock(raw):
-            _commit([plan for plan in plans if not plan.present], raw)
-    for plan in plans:
-        status = "present" if plan.present else "imported"
-        results += [
-            ImportResult(
-                check.path,
-                check.source,
-                plan.target.name,
-                plan.target / check.path.name,
-                check.sha256,
-                status,
-                check.findings,
-            )
-            for check in plan.checks
-        ]
+    vintages: dict[tuple[str, str], list[FileCheck]] = {}
+    for check in known:
+        vintages.setdefault((check.source, check.vintage), []).append(check)
+    results += _publish_all(vintages, Path(raw))
     return sorted(results, key=lambda result: str(result.path))
 
 
@@ -148,7 +130,7 @@ def _check_file(path: Path, source: Source | None, *, alone: bool, folder: Path 
         return FileCheck(path, "", (problem("link_out", path.name),), ())
     try:
         source = source or recognise_source(path)
-        sha256 = hash_file(path)
+        sha256 = sha256_of(path)
         if not source.columns:
             return _check_outlines(path, source, sha256)
         texts = read_texts(path, source)
@@ -197,12 +179,6 @@ def _last_period(judged: dict[str, Judged], source: Source) -> str:
     return ""
 
 
-def hash_file(path: Path) -> str:
-    """sha256 of a file, read block by block."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _same_files(checks: list[FileCheck]) -> list[FileCheck]:
     """A finding on each file whose bytes are those of an earlier one."""
     first: dict[str, str] = {}
@@ -211,113 +187,82 @@ def _same_files(checks: list[FileCheck]) -> list[FileCheck]:
         other = first.setdefault(check.sha256, check.path.name) if check.sha256 else check.path.name
         if check.sha256 and other != check.path.name:
             same = finding("same_file", check.path.name, other=other)
-            check = FileCheck(
-                check.path, check.source, check.problems, (*check.findings, same), check.vintage, check.sha256
-            )
+            check = replace(check, findings=(*check.findings, same))
         told.append(check)
     return told
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Files that make one vintage together, where they go, and whether they are there already."""
+def _same_names(checks: list[FileCheck]) -> list[Problem]:
+    """Files that would have the same place."""
+    places = [(check.source, check.vintage, check.path.name) for check in checks]
+    return [
+        problem("same_name", check.path.name, source=check.source)
+        for number, (check, place) in enumerate(zip(checks, places, strict=True))
+        if place in places[:number]
+    ]
 
-    target: Path
-    checks: tuple[FileCheck, ...]
-    present: bool
+
+def _publish_all(vintages: dict[tuple[str, str], list[FileCheck]], raw: Path) -> list[ImportResult]:
+    """Every vintage is copied beside, whole, before the first is given its place."""
+    results = []
+    with ExitStack() as stack:
+        works = {source: stack.enter_context(lock_work(raw, source)) for source in sorted({id for id, _ in vintages})}
+        for work in works.values():
+            stack.callback(shutil.rmtree, work / _STAGED, ignore_errors=True)
+            shutil.rmtree(work / _STAGED, ignore_errors=True)
+        staged = {place: _stage(checks, works[place[0]] / _STAGED / place[1]) for place, checks in vintages.items()}
+        for (source, vintage), checks in vintages.items():
+            before = {held.folder for held in list_held(raw, source)}
+            folder = works[source] / _STAGED / vintage
+            held = publish(folder, raw, source, vintage, _origin(get_source(source), staged[source, vintage]))
+            status = "present" if held.folder in before else "imported"
+            results += [
+                ImportResult(
+                    check.path,
+                    source,
+                    held.folder.name,
+                    held.folder / check.path.name,
+                    check.sha256,
+                    status,
+                    check.findings,
+                )
+                for check in checks
+            ]
+    return results
 
 
-def _refuse_same_names(checks: list[FileCheck]) -> None:
-    places: dict[tuple[str, str, str], Path] = {}
-    problems = []
+def _stage(checks: list[FileCheck], folder: Path) -> dict[str, dict]:
+    """Copies of some files, and what `origin.json` says of each; a file that changed since its check is refused."""
+    folder.mkdir(parents=True)
+    files = {}
     for check in checks:
-        place = (check.source, check.vintage, check.path.name)
-        if place in places:
-            problems.append(problem("same_name", check.path.name, source=check.source))
-        places.setdefault(place, check.path)
-    if problems:
-        raise ContractError(problems)
-
-
-def _plan(checks: list[FileCheck], raw: Path) -> list[_Plan]:
-    vintages: dict[tuple[str, str], list[FileCheck]] = {}
-    for check in checks:
-        vintages.setdefault((check.source, check.vintage), []).append(check)
-    plans = []
-    for (source, vintage), files in vintages.items():
-        target = raw / source / vintage
-        if target.exists() and not _holds(target, files):
-            joined = hashlib.sha256("".join(sorted(check.sha256 for check in files)).encode()).hexdigest()
-            mark = files[0].sha256 if len(files) == 1 else joined
-            target = raw / source / f"{vintage}-{mark[:12]}"
-        plans.append(_Plan(target, tuple(files), target.exists()))
-    return plans
-
-
-def _holds(target: Path, files: list[FileCheck]) -> bool:
-    return all(
-        (target / file.path.name).is_file() and hash_file(target / file.path.name) == file.sha256 for file in files
-    )
-
-
-@contextlib.contextmanager
-def _lock(raw: Path) -> Iterator[None]:
-    """One import at a time in a folder; what a killed one left half done is removed."""
-    raw.mkdir(parents=True, exist_ok=True)
-    handle = os.open(raw, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        for left in raw.glob(f"{_STAGING}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _commit(plans: list[_Plan], raw: Path) -> None:
-    """Every vintage is made beside, whole and on disk, before the first is renamed in its place."""
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=raw))
-    try:
-        for number, plan in enumerate(plans):
-            _stage(plan, staging / str(number))
-        for number, plan in enumerate(plans):
-            plan.target.parent.mkdir(parents=True, exist_ok=True)
-            (staging / str(number)).rename(plan.target)
-            _sync(plan.target.parent)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _stage(plan: _Plan, folder: Path) -> None:
-    folder.mkdir()
-    entries = []
-    for check in plan.checks:
         copy = folder / check.path.name
         shutil.copyfile(check.path, copy)
-        if hash_file(copy) != check.sha256:
+        if sha256_of(copy) != check.sha256:
             raise ContractError([problem("changed", check.path.name)])
-        entries.append({"file": check.path.name, "sha256": check.sha256, "bytes": copy.stat().st_size})
-    source = get_source(plan.checks[0].source)
-    origin = {
+        size = copy.stat().st_size
+        files[copy.name] = {
+            "url": "",
+            "bytes": size,
+            "sha256": check.sha256,
+            "rows": None,
+            "etag": "",
+            "last_modified": "",
+        }
+    return dict(sorted(files.items()))
+
+
+def _origin(source: Source, files: dict[str, dict]) -> dict:
+    """Like that of a fetch, without an address: these files came from the user."""
+    return {
         "source": source.id,
-        "vintage": plan.target.name,
-        "how": "import",
+        "label": source.label,
         "producer": source.producer,
         "licence": source.licence,
-        "url": source.url,
-        "files": entries,
+        "citation": source.citation,
+        "page": source.url,
+        "how": "import",
+        "data_set": None,
+        "sha256": sha256_of_all(files),
+        "files": files,
     }
-    text = json.dumps(origin, ensure_ascii=False, indent=2) + "\n"
-    (folder / "origin.json").write_text(text, encoding="utf-8")
-    for path in folder.iterdir():
-        path.chmod(0o444)
-        _sync(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from functools import cache
 from importlib import resources
 
-from tne_eval.errors import Problem
+from tne_eval.errors import Problem, language
 
 
 @cache
 def _templates() -> dict:
     return tomllib.loads(resources.files("tne_eval.sources").joinpath("messages.toml").read_text(encoding="utf-8"))
-
-
-def language() -> str:
-    """`fr` where the first of LC_ALL, LC_MESSAGES and LANG that is set begins so; else `en`."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if value := os.environ.get(name):
-            return "fr" if value.lower().startswith("fr") else "en"
-    return "en"
 
 
 def phrase(key: str, **values: object) -> str:
