@@ -9,7 +9,12 @@ from tne_eval.catalog import list_territories
 from tne_eval.report import make_all_reports
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PAGES = ["index.html", "synthese/latest.html", *(f"{place.id}/latest.html" for place in list_territories())]
+PAGES = [
+    "index.html",
+    "synthese/latest.html",
+    "qualite-donnees/latest.html",
+    *(f"{place.id}/latest.html" for place in list_territories()),
+]
 pytestmark = pytest.mark.navigateur
 
 

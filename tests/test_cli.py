@@ -122,3 +122,9 @@ def test_problems_are_said_in_the_reader_s_language(tmp_path):
     for language, expected in (("fr_FR.UTF-8", "ligne 2"), ("C", "row 2")):
         env = {**os.environ, "LC_ALL": language}
         assert expected in subprocess.run(words, capture_output=True, text=True, env=env).stdout
+
+
+def test_template_writes_a_register_and_never_over_another(tmp_path):
+    done = run("template", str(tmp_path / "registre.xlsx"))
+    assert done.returncode == 0 and (tmp_path / "registre.xlsx").stat().st_size > 1000
+    assert run("template", str(tmp_path / "registre.xlsx")).returncode == 7

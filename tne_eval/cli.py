@@ -141,6 +141,17 @@ def request(
 
 
 @app.command()
+def template(
+    path: Annotated[Path, typer.Argument(help="The file to write, .xlsx or .csv.")] = Path("registre.xlsx"),
+) -> None:
+    """Write an empty treatment register, with its instructions in French."""
+    from tne_eval.sources.register import write_register_template
+
+    write_register_template(path)
+    typer.echo(str(path))
+
+
+@app.command()
 def build(
     source: Annotated[Path, typer.Option("--from", help="Folder of raw open-data files.")],
     to: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/embedded"),
