@@ -32,10 +32,11 @@ _MONTHS = (
 
 
 def typeset(text: str) -> str:
-    """French spacing and apostrophes: no-break spaces before `: ; ? ! % €` and inside « », ’ for '."""
-    text = text.replace("'", "’").replace("« ", f"«{HARD}").replace(" »", f"{HARD}»")
-    text = re.sub(r" ([:%€])", rf"{HARD}\1", text)
-    return re.sub(r" ([;?!])", rf"{NARROW}\1", text)
+    """French typography over plain text: no-break spaces before : ; ? ! % € » and after «, curved apostrophes."""
+    text = re.sub(r" ([;!?])", rf"{NARROW}\1", text)
+    text = re.sub(r" ([:%€»])", rf"{HARD}\1", text)
+    text = text.replace("« ", f"«{HARD}")
+    return re.sub(r"(?<=\w)'(?=\w|$)", "’", text)
 
 
 def number(value: float | None, decimals: int = 0, *, sign: bool = False) -> str:

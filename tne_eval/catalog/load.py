@@ -27,7 +27,7 @@ _KINDS: dict[str, type] = {
 _PLURAL = {"territory": "territories"}
 
 
-def _entry(cls: type, data: object, path: str, problems: list[Problem], where: str = ""):
+def make_entry(cls: type, data: object, path: str, problems: list[Problem], where: str = ""):
     """Build the frozen dataclass `cls` from parsed TOML; every mismatch is added to `problems`."""
     if not isinstance(data, Mapping):
         problems.append(Problem(path, None, where or None, repr(data), "a table", "See a neighbouring entry."))
@@ -50,7 +50,7 @@ def _entry(cls: type, data: object, path: str, problems: list[Problem], where: s
 def _value(hint: object, value: object, path: str, problems: list[Problem], where: str):
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
-        return _entry(typing.cast(type, hint), value, path, problems, where + ".")
+        return make_entry(typing.cast(type, hint), value, path, problems, where + ".")
     if origin is tuple and isinstance(value, list):
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             return tuple(
@@ -92,7 +92,7 @@ def read_entries(kind: str, folder: Path) -> dict:
             )
         if kind == "design":
             data["hash"] = hashlib.sha256(raw).hexdigest()
-        entry = _entry(_KINDS[kind], data, name, own)
+        entry = make_entry(_KINDS[kind], data, name, own)
         problems += own
         entries[path.stem] = entry
     if problems:
@@ -142,7 +142,7 @@ def list_questions() -> tuple[Question, ...]:
     """The fifteen questions that the software should answer, with what it takes."""
     data, _ = _read(_FOLDER / "questions.toml")
     problems: list[Problem] = []
-    questions = tuple(_entry(Question, item, "questions.toml", problems) for item in data["question"])
+    questions = tuple(make_entry(Question, item, "questions.toml", problems) for item in data["question"])
     if problems:
         raise ContractError(problems)
     return questions

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from tne_eval import french
 from tne_eval.errors import ReportError
+from tne_eval.french import typeset
 from tne_eval.report.blocks import (
     MIME,
     NOTE_TITLES,
@@ -250,14 +251,6 @@ def _environment() -> jinja2.Environment:
         "svg_size": svg_size,
     }
     return environment
-
-
-def typeset(text: str) -> str:
-    """French typography over plain text: no-break spaces before : ; ? ! % » and after «, curved apostrophes."""
-    text = re.sub(r" ([;!?])", f"{french.NARROW}\\1", text)
-    text = re.sub(r" ([:%€»])", f"{french.HARD}\\1", text)
-    text = text.replace("« ", f"«{french.HARD}")
-    return re.sub(r"(?<=\w)'(?=\w|$)", "’", text)
 
 
 def inline_html(text: str) -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,12 @@ from tne_eval.catalog import Source, get_source, list_sources
 from tne_eval.errors import TneError
 from tne_eval.sources.addresses import Address, FetchError, can_fetch, list_addresses
 from tne_eval.sources.body import Progress, unfollowed
-from tne_eval.sources.portal import DataSet, describe
+from tne_eval.sources.portal import describe
 from tne_eval.sources.received import check_files, check_head, count_rows
 from tne_eval.sources.store import (
     Held,
     clear,
+    describe_origin,
     list_held,
     lock_work,
     publish,
@@ -195,7 +196,14 @@ def _fetch(
         check_files([staged / name for name in files], source, files, data_set.records if data_set else None)
         there = {held.folder for held in list_held(raw, source.id)}
         vintage = vintage_of(data_set.modified if data_set else "", files)
-        held = publish(staged, raw, source.id, vintage, _origin(source, files, data_set))
+        origin = describe_origin(
+            source,
+            files,
+            slug=source.slug,
+            query=dict(source.query),
+            data_set=data_set.to_dict() if data_set else None,
+        )
+        held = publish(staged, raw, source.id, vintage, origin)
         return _result(source, held, "up_to_date" if held.folder in there else "fetched")
     finally:
         clear(work)
@@ -265,22 +273,6 @@ def _stage(
 def _answer_held(held: Held | None, url: str) -> Answer | None:
     files = [file for file in held.origin["files"].values() if file["url"] == url] if held else []
     return Answer(url, files[0]["etag"], files[0]["last_modified"]) if files else None
-
-
-def _origin(source: Source, files: Mapping[str, Mapping], data_set: DataSet | None) -> dict:
-    return {
-        "source": source.id,
-        "label": source.label,
-        "producer": source.producer,
-        "licence": source.licence,
-        "citation": source.citation,
-        "page": source.url,
-        "slug": source.slug,
-        "query": dict(source.query),
-        "data_set": data_set.to_dict() if data_set else None,
-        "sha256": sha256_of_all(files),
-        "files": dict(sorted(files.items())),
-    }
 
 
 def _result(source: Source, held: Held, status: str) -> FetchResult:

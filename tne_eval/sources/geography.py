@@ -21,7 +21,7 @@ def _geography() -> dict:
     return tomllib.loads(text)
 
 
-def _plain(text: str) -> str:
+def plain_name(text: str) -> str:
     """Lower case, no accent, single spaces: how names are compared."""
     bare = unicodedata.normalize("NFKD", text)
     bare = "".join(char for char in bare if not unicodedata.combining(char))
@@ -35,7 +35,7 @@ def _forms() -> dict[str, str]:
     forms: dict[str, str] = {}
     places = {code: entry["name"] for code, entry in data["departement"].items()} | data["elsewhere"]
     for code, name in places.items():
-        forms[_plain(name)] = code
+        forms[plain_name(name)] = code
         for written in (code, code.zfill(3), f"D{code}"):
             forms[written.lower()] = code
     forms |= {written.lower(): code for written, code in data["code_alias"].items()}
@@ -57,7 +57,7 @@ def academie_of(code: str) -> str:
 
 
 def _code(value: object) -> str | None:
-    return _forms().get(_plain(value)) if isinstance(value, str) else None
+    return _forms().get(plain_name(value)) if isinstance(value, str) else None
 
 
 def normalise_departement(value: str) -> str:
@@ -95,8 +95,8 @@ def _unknown(file: str, row: int | None, column: str | None, value: object) -> P
 def normalise_academie(value: str) -> str:
     """Name of an académie as it stands since 2020 (`CAEN` and `ROUEN` → `Normandie`)."""
     data = _geography()
-    known = {_plain(entry["academie"]): entry["academie"] for entry in data["departement"].values()}
-    name = (known | data["academie_alias"]).get(_plain(value)) if isinstance(value, str) else None
+    known = {plain_name(entry["academie"]): entry["academie"] for entry in data["departement"].values()}
+    name = (known | data["academie_alias"]).get(plain_name(value)) if isinstance(value, str) else None
     if name is None:
         raise ContractError(
             [Problem("(value)", None, None, repr(value)[:80], "the name of an académie", "Correct this cell.")]

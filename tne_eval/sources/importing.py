@@ -17,7 +17,7 @@ from tne_eval.sources.findings import find_defects
 from tne_eval.sources.messages import finding, problem
 from tne_eval.sources.read import open_table, read_texts
 from tne_eval.sources.recognise import recognise_source
-from tne_eval.sources.store import list_held, lock_work, publish, sha256_of, sha256_of_all
+from tne_eval.sources.store import describe_origin, list_held, lock_work, publish, sha256_of
 
 _PERIODS = ("year", "school_year", "date")
 # Below the work folder of a source, beside what a fetch may have left to resume.
@@ -214,7 +214,8 @@ def _publish_all(vintages: dict[tuple[str, str], list[FileCheck]], raw: Path) ->
         for (source, vintage), checks in vintages.items():
             before = {held.folder for held in list_held(raw, source)}
             folder = works[source] / _STAGED / vintage
-            held = publish(folder, raw, source, vintage, _origin(get_source(source), staged[source, vintage]))
+            origin = describe_origin(get_source(source), staged[source, vintage], how="import", data_set=None)
+            held = publish(folder, raw, source, vintage, origin)
             status = "present" if held.folder in before else "imported"
             results += [
                 ImportResult(
@@ -250,19 +251,3 @@ def _stage(checks: list[FileCheck], folder: Path) -> dict[str, dict]:
             "last_modified": "",
         }
     return dict(sorted(files.items()))
-
-
-def _origin(source: Source, files: dict[str, dict]) -> dict:
-    """Like that of a fetch, without an address: these files came from the user."""
-    return {
-        "source": source.id,
-        "label": source.label,
-        "producer": source.producer,
-        "licence": source.licence,
-        "citation": source.citation,
-        "page": source.url,
-        "how": "import",
-        "data_set": None,
-        "sha256": sha256_of_all(files),
-        "files": files,
-    }

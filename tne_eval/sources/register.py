@@ -23,11 +23,11 @@ import openpyxl
 import pandas as pd
 
 from tne_eval.catalog import Figure, Source, Territory, list_territories
-from tne_eval.catalog.load import _entry
+from tne_eval.catalog.load import make_entry
 from tne_eval.errors import ContractError, DesignError, MissingDataError, Problem, ReportError
 from tne_eval.sources.communes import departement_of_uai
 from tne_eval.sources.contract import check_judged, convert_judged, judge_table
-from tne_eval.sources.geography import _plain
+from tne_eval.sources.geography import plain_name
 from tne_eval.sources.read import read_texts
 
 COMPONENTS = ("equipement", "formation", "ressources", "parentalite")
@@ -75,7 +75,7 @@ def _data() -> dict:
 def register_source() -> Source:
     """The contract of the register, as a catalogue entry."""
     problems: list[Problem] = []
-    source = _entry(Source, _data()["source"], "register.toml", problems)
+    source = make_entry(Source, _data()["source"], "register.toml", problems)
     if problems:
         raise ContractError(problems)
     return source
@@ -121,7 +121,7 @@ def _normalised(table: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[Prob
     texts = table.astype(object).map(lambda cell: str(cell).strip())
     texts.attrs = dict(table.attrs)
     for name in {"component", "level"} & set(texts):
-        texts[name] = texts[name].map(_plain)
+        texts[name] = texts[name].map(plain_name)
     if "dose" in texts:
         french = texts["dose"].map(lambda cell: bool(_FRENCH_NUMBER.fullmatch(cell)))
         texts["dose"] = texts["dose"].mask(french, texts["dose"].str.replace(",", "."))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from tne_eval.catalog.entries import Source
 from tne_eval.errors import ContractError, Problem
 
 ORIGIN = "origin.json"
@@ -144,6 +145,21 @@ def vintage_of(modified: str, files: Mapping[str, Mapping]) -> str:
     if all(etags):
         return f"etag-{hashlib.sha256(chr(10).join(etags).encode()).hexdigest()[:12]}"
     return f"sha256-{sha256_of_all(files)[:12]}"
+
+
+def describe_origin(source: Source, files: Mapping[str, Mapping], **facts: object) -> dict:
+    """The `origin.json` of a vintage: its source, what is told of how it came (`facts`), its files."""
+    return {
+        "source": source.id,
+        "label": source.label,
+        "producer": source.producer,
+        "licence": source.licence,
+        "citation": source.citation,
+        "page": source.url,
+        **facts,
+        "sha256": sha256_of_all(files),
+        "files": dict(sorted(files.items())),
+    }
 
 
 def publish(staged: Path, raw: Path, source: str, vintage: str, origin: Mapping) -> Held:
