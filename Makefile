@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help reports test lab bench lock clean
+.PHONY: help reports test lab bench gates lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -42,8 +42,13 @@ test: $(READY)  ## set up, then the tests
 lab: $(READY)  ## set up, then JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir notebooks
 
-bench: $(READY)  ## set up, then time the reading of large files, as ratios
+bench: $(READY)  ## set up, then time reading, indices and catalogue against floors and peers, as ratios
 	@$(BIN)/python bench/read.py
+	$(BIN)/python bench/inequality.py
+	$(BIN)/python bench/catalogue.py
+
+gates: $(READY)  ## set up, then the long checks: measured coverage of the intervals
+	@$(BIN)/python bench/coverage.py
 
 lock: $(READY)  ## make both locks again, for Python 3.11.2
 	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11.2 --generate-hashes --no-header --no-annotate -q --upgrade -o requirements/uv.lock
