@@ -13,6 +13,7 @@ PAGES = [
     "index.html",
     "synthese/latest.html",
     "qualite-donnees/latest.html",
+    "methodes/latest.html",
     *(f"{place.id}/latest.html" for place in list_territories()),
 ]
 pytestmark = pytest.mark.navigateur

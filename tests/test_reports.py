@@ -41,7 +41,7 @@ class Page(HTMLParser):
 
 def test_all_are_made(reports):
     out, results = reports
-    assert [result.id for result in results] == [*TERRITORIES, "synthese", "qualite-donnees"]
+    assert [result.id for result in results] == [*TERRITORIES, "synthese", "qualite-donnees", "methodes"]
     assert {result.status for result in results} == {"made"}, [result.message for result in results]
     index = (out / "index.html").read_text(encoding="utf-8")
     for result in results:
@@ -50,14 +50,14 @@ def test_all_are_made(reports):
         assert (out / result.id / "latest.html").read_bytes() == result.html.read_bytes()
 
 
-@pytest.mark.parametrize("id", [*TERRITORIES, "synthese", "qualite-donnees"])
+@pytest.mark.parametrize("id", [*TERRITORIES, "synthese", "qualite-donnees", "methodes"])
 def test_a_report_is_whole(reports, id):
     _out, results = reports
     result = next(result for result in results if result.id == id)
     page = Page(result.html.read_text(encoding="utf-8"))
     assert page.all("html")[0]["lang"] == "fr"
     images = page.all("img")
-    assert len(images) >= (1 if id == "qualite-donnees" else 4)
+    assert len(images) >= {"qualite-donnees": 1, "methodes": 0}.get(id, 4)
     for image in images:
         assert len(image["alt"]) > 40 and image["src"].startswith("data:image/svg+xml;base64,")
     assert not page.all("script") and not page.all("iframe")

@@ -277,3 +277,46 @@ def draw_panels(panels: dict[str, tuple[pd.Series, int]], *, unit: str, columns:
         french_axis(ax.yaxis, sign=True)
     figure.supylabel(_UNIT[unit], fontsize=8.5)
     return figure
+
+
+@mpl.rc_context(_STYLE)
+def draw_curves(curves: dict[str, pd.DataFrame], *, x: str, y: str, ax: Axes | None = None) -> Axes:
+    """Lorenz or concentration curves (`population_share, value_share`, 0-1) against the diagonal of equality."""
+    ax = _axes(ax, 4.2)
+    ax.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, linestyle=(0, (2, 3)), label="répartition égale")
+    looks = itertools.cycle([(BLUE, "-", 2.0), ("#8E99A6", "-", 1.6), (OCHRE, (0, (5, 2)), 1.6)])
+    for (name, curve), (color, dashes, width) in zip(curves.items(), looks, strict=False):
+        ax.plot(
+            100 * curve["population_share"],
+            100 * curve["value_share"],
+            color=color,
+            linestyle=dashes,
+            linewidth=width,
+            label=name,
+        )
+    ax.set(xlim=(0, 100), ylim=(0, 100), xlabel=x, ylabel=y)
+    ax.set_aspect("equal")
+    ax.grid(axis="x")
+    french_axis(ax.xaxis)
+    french_axis(ax.yaxis)
+    ax.legend(loc="upper left", fontsize=8.5)
+    return ax
+
+
+@mpl.rc_context(_STYLE)
+def draw_rank_intervals(table: pd.DataFrame, *, count: int, ax: Axes | None = None) -> Axes:
+    """Rank intervals over all choices (`label, rank, rank_low, rank_high, strong`), rank 1 on the left, of `count`."""
+    ax = _axes(ax, 1.0 + 0.3 * len(table))
+    place = np.arange(len(table))[::-1]
+    strong = table["strong"].to_numpy(bool)
+    for kept, color, width in ((~strong, "#8E99A6", 3.0), (strong, BLUE, 4.5)):
+        ax.hlines(place[kept], table["rank_low"][kept], table["rank_high"][kept], color=color, linewidth=width)
+        ax.plot(table["rank"][kept], place[kept], "|", color="white", markersize=9, markeredgewidth=2)
+    ax.set_yticks(place, table["label"])
+    ax.set_xlim(0, count + 1)
+    ax.set_ylim(-0.6, len(table) - 0.4)
+    ax.grid(axis="x")
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(f"rang parmi {french.number(count)} départements")
+    french_axis(ax.xaxis)
+    return ax

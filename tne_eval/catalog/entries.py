@@ -201,6 +201,72 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """One of the levels of a composite."""
+
+    id: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompositePart:
+    """An indicator of a composite: the period taken, which values are better, its level, its weight in a budget of 1."""
+
+    indicator: str
+    direction: str
+    period: int
+    level: str | None = None
+    weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """A composite indicator: its parts, the choices made, and those held to be as defensible.
+
+    `normalisation`, `weighting` and `aggregation` are the choices made; their plurals and `leave_one_out` the
+    alternatives under which ranks are computed again.
+    """
+
+    id: str
+    label: str
+    normalisation: str
+    weighting: str
+    aggregation: str
+    normalisations: tuple[str, ...]
+    weightings: tuple[str, ...]
+    aggregations: tuple[str, ...]
+    leave_one_out: bool
+    reference: str
+    reading: str
+    levels: tuple[Level, ...]
+    components: tuple[CompositePart, ...]
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedValue:
+    """A value that others published, and how to compute it again.
+
+    `data` names a sample of published_values.toml or a published file; `rows` the rows that its authors keep (all,
+    floored: negative values set to zero, positive). `call` is statistic (the value of `statistic`), error (its
+    linearised standard error) or a function of segregation, between `groups` where it compares two. `limit` is the
+    largest difference accepted.
+    """
+
+    id: str
+    family: str
+    label: str
+    data: str
+    call: str
+    published: float
+    limit: float
+    source: str
+    statistic: str = ""
+    rows: str = "all"
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One of the fifteen questions, and what it takes to answer it."""
 

@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from tne_eval.catalog.entries import Design, Indicator, Programme, Question, Source, Territory
+from tne_eval.catalog.entries import (
+    Composite,
+    Design,
+    Indicator,
+    Programme,
+    PublishedValue,
+    Question,
+    Source,
+    Territory,
+)
 from tne_eval.errors import ContractError, Problem, UnknownNameError
 
 _FOLDER = Path(__file__).parent
@@ -23,6 +32,7 @@ _KINDS: dict[str, type] = {
     "source": Source,
     "indicator": Indicator,
     "design": Design,
+    "composite": Composite,
 }
 _PLURAL = {"territory": "territories"}
 
@@ -148,6 +158,17 @@ def list_questions() -> tuple[Question, ...]:
     return questions
 
 
+@cache
+def published_values() -> tuple[Mapping[str, list[float]], tuple[PublishedValue, ...]]:
+    """Small samples by name, and the published values that the library is checked against."""
+    data, _ = _read(_FOLDER / "published_values.toml")
+    problems: list[Problem] = []
+    values = tuple(make_entry(PublishedValue, item, "published_values.toml", problems) for item in data["value"])
+    if problems:
+        raise ContractError(problems)
+    return types.MappingProxyType(data["data"]), values
+
+
 def get_territory(name: object) -> Territory:
     """A territory by its id; an unknown one is an error that lists the near ones."""
     return _get("territory", name)
@@ -166,6 +187,11 @@ def get_source(name: object) -> Source:
 def get_indicator(name: object) -> Indicator:
     """An indicator by its id; an unknown one is an error that lists the near ones."""
     return _get("indicator", name)
+
+
+def get_composite(name: object) -> Composite:
+    """A composite indicator by its id; an unknown one is an error that lists the near ones."""
+    return _get("composite", name)
 
 
 def get_design(name: object) -> Design:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
+from tne_eval.indicators.groups import numbers
 
 
 def weighted_arrays(weight: ArrayLike | None, **columns: ArrayLike) -> tuple[np.ndarray, ...]:
@@ -13,9 +14,9 @@ def weighted_arrays(weight: ArrayLike | None, **columns: ArrayLike) -> tuple[np.
 
     Raises DesignError on another shape, missing or infinite values, a negative weight or weights all zero.
     """
-    values = {name: np.asarray(column, dtype=float) for name, column in columns.items()}
+    values = {name: numbers(column, name) for name, column in columns.items()}
     length = np.size(next(iter(values.values())))
-    values["weight"] = np.ones(length) if weight is None else np.asarray(weight, dtype=float)
+    values["weight"] = np.ones(length) if weight is None else numbers(weight, "weight")
     for name, array in values.items():
         if array.ndim != 1 or len(array) != length:
             raise DesignError(f"{name} has shape {array.shape}", why=f"one dimension of {length} values is needed")

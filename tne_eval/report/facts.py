@@ -6,21 +6,25 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tne_eval.catalog import Territory, get_territory, list_territories
+from tne_eval.catalog import Territory, get_composite, get_territory, list_territories
 from tne_eval.errors import MissingDataError, ReportError
 from tne_eval.impact import estimate_impact
-from tne_eval.indicators import audit_counters, compute_indicator
+from tne_eval.indicators import CompositeResult, audit_counters, compute_composite, compute_indicator
 from tne_eval.results import ImpactResult, IndicatorResult
 from tne_eval.sources import academie_of
 from tne_eval.sources.periods import session_exposed
 
 PRIMARY_DESIGN = "dnb_within_academie"
 NAIVE_DESIGN = "dnb_naive"
+DIVIDE = "digital_divide"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TerritoryFacts:
-    """One territory: its effects under both designs, those of the demonstrator pair, the audit of the counters."""
+    """One territory: its effects under both designs, those of the demonstrator pair, the audit of the counters.
+
+    `divide` is the composite of the digital divide for all départements, with its rank intervals.
+    """
 
     territory: Territory
     academie: str
@@ -30,6 +34,7 @@ class TerritoryFacts:
     naive: ImpactResult
     pair: ImpactResult
     audit: pd.DataFrame
+    divide: CompositeResult
 
     def indicator(self, id: str) -> IndicatorResult | None:
         """An indicator of this territory; None where the source does not cover it."""
@@ -52,6 +57,7 @@ def gather_territory(territory: str, panel: pd.DataFrame) -> TerritoryFacts:
         naive=estimate_impact(NAIVE_DESIGN, panel, territory),
         pair=estimate_impact(PRIMARY_DESIGN, panel),
         audit=audit_counters(panel),
+        divide=compute_composite(get_composite(DIVIDE), panel),
     )
 
 

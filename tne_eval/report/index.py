@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,12 @@ from tne_eval.sources.periods import session_exposed
 
 _KEY = re.compile(rb'<meta name="tne-eval-key" content="([0-9a-f]{64})">')
 _WAVES = {1: "Démonstrateur (2020)", 2: "Extension (dès 2022)"}
+# Reports about no single territory, most read first, and the words that lead to them.
+OTHERS = {
+    "synthese": "Lire la synthèse des douze territoires",
+    "qualite-donnees": "Ce qui existe, ce qui manque, ce qui n’est pas plausible dans les données",
+    "methodes": "Les méthodes, et comment elles sont vérifiées",
+}
 _COLORS = {1: "#0B4F8A", 2: "#8FB4D6"}
 
 
@@ -42,26 +48,25 @@ def list_entries(out: Path) -> list[Entry]:
 def write_index(out: Path) -> bool:
     """Write `index.html` in the folder of reports; False when it is already as it should be."""
     entries = list_entries(out)
-    synthesis, quality = (_newest(out / id) for id in ("synthese", "qualite-donnees"))
+    others = {id: made.edition for id in OTHERS if (made := _newest(out / id)) is not None}
     edition = max((entry.edition for entry in entries), default="")
-    key = _key(entries, *(one.edition if one else "" for one in (synthesis, quality)))
+    key = _key(entries, others)
     index = out / "index.html"
     if index.is_file() and (found := _KEY.search(index.read_bytes())) and found[1].decode() == key:
         return False
-    page = render_index(entries, edition, key, has_synthesis=synthesis is not None, has_quality=quality is not None)
+    page = render_index(entries, edition, key, others)
     with locked(out, may_be_link=True):
         return publish_file(page.encode(), index)
 
 
-def render_index(entries: Iterable[Entry], edition: str, key: str, *, has_synthesis: bool, has_quality: bool) -> str:
-    """The page, checked."""
+def render_index(entries: Iterable[Entry], edition: str, key: str, others: Collection[str]) -> str:
+    """The page, checked; `others` are the reports of `OTHERS` that exist."""
     from tne_eval.report.html import check_page, page_template
 
     page = page_template("index.html.j2").render(
         entries=list(entries),
         edition=edition,
-        has_synthesis=has_synthesis,
-        has_quality=has_quality,
+        others=[(id, label) for id, label in OTHERS.items() if id in others],
         key=key,
         map=_map(list_territories()),
     )
@@ -84,12 +89,12 @@ def _newest(folder: Path) -> Manifest | None:
     return read_manifest(max(made)) if made else None
 
 
-def _key(entries: list[Entry], *editions: str) -> str:
+def _key(entries: list[Entry], others: dict[str, str]) -> str:
     """What the index is made from, so that an unchanged one is found without drawing the map again."""
     contours = shipped("embedded") / "contours.json"
     facts = {
         "entries": [asdict(entry) for entry in entries],
-        "editions": editions,
+        "others": others,
         "catalog": catalog_hash(),
         "code": code_hash(),
         "contours": sha256(contours) if contours.is_file() else "",

@@ -23,7 +23,7 @@ from tne_eval.report import manifest as records
 from tne_eval.report.publish import STAGING, locked, publish_file, publish_folder
 
 # Reports that are about no single territory: id (also their notebook).
-WHOLE = ("synthese", "qualite_donnees")
+WHOLE = ("synthese", "qualite_donnees", "methodes")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from tne_eval.french import points, sentence
-from tne_eval.report.blocks import Block, Note, Paragraph
-from tne_eval.report.facts import TerritoryFacts
+import pandas as pd
+
+from tne_eval.catalog import get_composite, list_territories
+from tne_eval.french import capital, number, percent, phrase, points, sentence, typeset
+from tne_eval.plotting import draw_rank_intervals
+from tne_eval.report.blocks import Block, Figure, Note, Paragraph, figure_block
+from tne_eval.report.facts import DIVIDE, TerritoryFacts
 from tne_eval.report.sections.words import comparison_figure, indicators_table, own_and_national
 from tne_eval.sources.periods import format_period
 
@@ -58,8 +62,74 @@ def digital_divide(facts: TerritoryFacts) -> tuple[Block, ...]:
             caption=sentence("divide.table_caption", place=facts.territory.in_text),
         ),
         Note(sentence("divide.skills_note"), kind="limit"),
+        *_composite(facts),
     ]
     return tuple(blocks)
+
+
+def _composite(facts: TerritoryFacts) -> tuple[Block, ...]:
+    """The composite and the interval of its ranks; never one without the other."""
+    place, result = facts.territory, facts.divide
+    frame = result.to_frame()
+    caveats = Note(typeset(" ".join(get_composite(DIVIDE).caveats)), kind="limit")
+    if place.departement not in frame.index:
+        return (Paragraph(sentence("divide.composite_missing")), _ranks_figure(facts, frame), caveats)
+    own = frame.loc[place.departement]
+    shares = result.shift_shares["total"]
+    said = sentence(
+        "divide.composite",
+        count=number(len(result.components)),
+        locative_capital=capital(place.locative),
+        rank=number(own["rank"]),
+        low=number(own["rank_low"]),
+        high=number(own["rank_high"]),
+        total=number(len(frame)),
+        combinations=number(len(result.combinations)),
+        conclusion=phrase(f"divide.composite_{_standing(own, len(frame))}"),
+        choice=phrase(f"divide.choice_{shares.idxmax()}"),
+        share=percent(100 * shares.max(), 0),
+    )
+    return (Paragraph(said), _ranks_figure(facts, frame), caveats)
+
+
+def _standing(own: pd.Series, count: int) -> str:
+    """Where the whole interval lies: in the first or last quarter, above or below the middle, or across it."""
+    if own["rank_high"] <= count / 4:
+        return "first_quarter"
+    if own["rank_low"] > 3 * count / 4:
+        return "last_quarter"
+    if own["rank_high"] <= count / 2:
+        return "above"
+    return "below" if own["rank_low"] > count / 2 else "across"
+
+
+def _ranks_figure(facts: TerritoryFacts, frame: pd.DataFrame) -> Figure:
+    places = [place for place in list_territories() if place.departement in frame.index]
+    table = frame.loc[[place.departement for place in places], ["rank", "rank_low", "rank_high", "score"]]
+    table.insert(0, "label", [place.name for place in places])
+    table["strong"] = [place.id == facts.territory.id for place in places]
+    table = table.sort_values("rank", kind="stable")
+    first, last = table.iloc[0], table.iloc[-1]
+    return figure_block(
+        draw_rank_intervals(table, count=len(frame)).figure,
+        name="fracture_numerique_rangs",
+        caption=sentence("divide.ranks_caption"),
+        alt=sentence(
+            "divide.ranks_alt",
+            count=number(len(table)),
+            total=number(len(frame)),
+            first=first["label"],
+            first_low=number(first["rank_low"]),
+            first_high=number(first["rank_high"]),
+            last=last["label"],
+            last_low=number(last["rank_low"]),
+            last_high=number(last["rank_high"]),
+        ),
+        data=table.drop(columns="strong").rename(
+            columns={"label": "territoire", "rank": "rang", "rank_low": "rang_bas", "rank_high": "rang_haut"}
+        ),
+        note=sentence("divide.ranks_note"),
+    )
 
 
 def _last_quarter_before(series, facts: TerritoryFacts) -> int:
