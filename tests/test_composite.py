@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import tomllib
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.optimize import linprog
 from statsmodels.multivariate.pca import PCA
 
-import tne_eval.catalog
+from tne_eval.catalog import get_composite
 from tne_eval.errors import DesignError, MissingDataError, UnknownNameError
 from tne_eval.indicators import indicator_table
 from tne_eval.indicators.composite import Choices, Component, composite_index, weight_uncertainty
@@ -53,23 +52,19 @@ def test_geometric_mean_is_that_of_the_human_development_index():
     assert index[0] == pytest.approx(np.cbrt(life * education * income), rel=1e-14)
 
 
-def test_entropy_weights_are_the_published_ones():
-    """Hwang and Yoon 1981: four fighter aircraft, six attributes, weights printed to four decimals."""
-    aircraft = np.array(
-        [
-            [2.0, 1500, 20_000, 5.5, 5, 9],
-            [2.5, 2700, 18_000, 6.5, 3, 5],
-            [1.8, 2000, 21_000, 4.5, 7, 7],
-            [2.2, 1800, 20_000, 5.0, 5, 5],
-        ]
-    )
-    published = [0.0649, 0.2055, 0.0133, 0.0829, 0.3570, 0.2764]
-    assert entropy_weights(aircraft) == pytest.approx(published, abs=5e-4)
+@pytest.mark.parametrize("seed", range(3))
+def test_entropy_weights_against_scipy(seed):
+    positive = np.random.default_rng(seed).gamma(2, size=(20, 4))
+    diversity = 1 - stats.entropy(positive, base=20, axis=0)
+    assert entropy_weights(positive) == pytest.approx(diversity / diversity.sum(), abs=1e-12)
 
 
 def test_entropy_weights_at_their_limits():
     assert entropy_weights(np.ones((5, 3))) == pytest.approx([1 / 3] * 3)
     assert entropy_weights(np.array([[1.0, 1], [0, 1], [0, 1]])) == pytest.approx([1, 0])
+    # Shares 1/4 and 3/4, and all in one place: diversities 1 + (ln 1/4 + 3 ln 3/4) / (4 ln 2) and 1.
+    first = 1 + (np.log(1 / 4) + 3 * np.log(3 / 4)) / (4 * np.log(2))
+    assert entropy_weights(np.array([[1.0, 0], [3, 5]])) == pytest.approx([first / (1 + first), 1 / (1 + first)])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -90,7 +85,6 @@ def test_pca_weights_of_uncorrelated_indicators_are_equal():
 
 
 def test_pca_weights_by_hand_for_two_blocks():
-    """Two indicators with correlation r and one apart: only the first component passes 1, and the third weighs 0."""
     design = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))
     table = np.column_stack([design[:, 0] + 0.5 * design[:, 1], design[:, 0] - 0.5 * design[:, 1], design[:, 2]])
     # Eigenvalues 1 + r, 1 and 1 − r: the one at exactly 1 is kept, with the loading 1 of the third indicator.
@@ -116,6 +110,20 @@ def test_benefit_of_the_doubt_against_brute_force_on_two_indicators(low, high):
     assert scores == pytest.approx(brute_force(values, low, high), abs=1e-4)
     assert shares.sum(axis=1) == pytest.approx(np.ones(25)) and (shares >= low - 1e-9).all()
     assert (shares <= high + 1e-9).all() and scores.max() == pytest.approx(1) and (scores > 0).all()
+
+
+def test_benefit_of_the_doubt_against_the_programme_as_published():
+    """Cherchye et al. 2007 in the weights w themselves, one unit at a time, every peer and every bound written out."""
+    n, k = 30, 5
+    values = np.random.default_rng(4).gamma(2, size=(n, k)) + 0.1
+    low, high = np.array([0.1, 0, 0.05, 0.2, 0.1]), np.array([0.4, 0.3, 1, 0.6, 0.15])
+    expected = []
+    for own in values:
+        shares = np.diag(own)
+        bounds = np.concatenate([low[:, None] * own - shares, shares - high[:, None] * own])
+        found = linprog(-own, A_ub=np.concatenate([values, bounds]), b_ub=np.r_[np.ones(n), np.zeros(2 * k)])
+        expected.append(-found.fun)
+    assert benefit_of_the_doubt(values, low, high)[0] == pytest.approx(expected, abs=1e-7)
 
 
 def test_benefit_of_the_doubt_by_hand():
@@ -162,7 +170,6 @@ def test_a_composite_by_hand():
     assert (result.weights == 0.5).all(axis=None) and list(result.weights.columns) == ["speed", "cost"]
     frame = result.to_frame()
     assert list(frame.index) == ["b", "c", "a"] and frame.loc["b", "rank_high"] == 1
-    # Equal weights, geometric: a has √(1 × 50.5), c has √(100 × 1): c stays second; as ranks both hold 1 and 2, 3 and 1.
     geometric = composite_index(table, {"speed": "higher", "cost": "lower"}, aggregation="geometric", choices=NO_PCA)
     assert geometric.scores.tolist() == pytest.approx(
         [np.sqrt(x * y) for x, y in zip(speed, cost, strict=True)], rel=1e-12
@@ -207,7 +214,9 @@ def test_every_combination_is_made_and_the_rest_is_told():
 
 def test_intervals_and_shifts_are_those_of_the_combinations():
     table = random_table(2)
-    result = composite_index(table, all_higher(table), "z_score", "pca")
+    # Neither ranks nor benefit of the doubt: no ties, so that one rank tells it all.
+    choices = Choices(("min_max", "z_score"), ("equal", "pca", "entropy"))
+    result = composite_index(table, all_higher(table), "z_score", "pca", choices=choices)
     every = result.combination_ranks
     n = len(table)
     assert (result.intervals["rank_low"] == every.min()).all() and (result.intervals["rank_high"] == every.max()).all()
@@ -254,7 +263,7 @@ def test_a_composite_is_not_shown_without_its_intervals():
 @pytest.mark.parametrize("weighting", ["equal", "pca", "entropy"])
 @pytest.mark.parametrize("normalisation", ["min_max", "rank"])
 def test_a_direction_is_never_lost(normalisation, weighting, aggregation):
-    """Turning the sign of an indicator and its direction together is nothing; turning one of them is not (COINr #46)."""
+    """Turning the sign of an indicator and its direction together is nothing; turning one is not (COINr #46)."""
     table = random_table(5)
     directions = all_higher(table) | {"x1": "lower"}
     result = composite_index(table, directions, normalisation, weighting, aggregation)
@@ -329,17 +338,21 @@ def test_uncertain_weights():
 
 
 @pytest.mark.parametrize("aggregation", ["arithmetic", "geometric"])
-def test_uncertain_weights_against_composites_made_one_by_one(aggregation):
-    """The rank of two units under two weights turns on one threshold: its probability is known."""
-    table = pd.DataFrame({"x": [0.0, 1, 0.5], "y": [1.0, 0, 0.1]}, index=["a", "b", "c"])
-    result = composite_index(table, {"x": "higher", "y": "higher"}, aggregation=aggregation, choices=NO_PCA)
-    found = weight_uncertainty(result, table, spread=0.5, n=4096, seed=1)
-    # a and b are mirror images: whoever has the larger weight is ahead, half of the time; c is third under small changes.
-    if aggregation == "arithmetic":
-        assert found.intervals.loc["a"].tolist() == [1, 1.5, 2] or found.intervals.loc["a", "rank_median"] in (1, 2)
-        assert found.intervals.loc[["a", "b"], ["rank_low", "rank_high"]].to_numpy().tolist() == [[1, 2], [1, 2]]
-        assert found.mean_shift == pytest.approx(1 / 3, abs=1e-6)
-    assert found.shares["total"].to_numpy() == pytest.approx(found.shares["total"].to_numpy()[::-1], abs=0.05)
+def test_uncertain_weights_by_the_area_where_two_units_change_places(aggregation):
+    """b is ahead of a where 0.55 f > 0.45 g, with factors f and g uniform between 0.5 and 1.5; c is always last."""
+    table = pd.DataFrame({"x": [0.0, 1, 0], "y": [1.0, 0, 0]}, index=["a", "b", "c"])
+    parts = [Component("x", "higher", 0.55), Component("y", "higher", 0.45)]
+    result = composite_index(table, parts, weighting="budget", aggregation=aggregation, choices=NO_PCA)
+    assert result.ranks.to_dict() == {"a": 2, "b": 1, "c": 3}
+    found = weight_uncertainty(result, table, spread=0.5, n=8192, seed=1)
+    factor = 0.5 + (np.arange(4000) + 0.5) / 4000
+    change = 0.55 * factor[:, None] < 0.45 * factor
+    assert found.mean_shift == pytest.approx(2 / 3 * change.mean(), abs=0.002)
+    variance = change.mean() * (1 - change.mean())
+    first = np.array([change.mean(axis=axis).var() for axis in (1, 0)]) / variance
+    assert found.shares["first"].to_numpy() == pytest.approx(first, abs=0.02)
+    assert found.shares["total"].to_numpy() == pytest.approx(1 - first[::-1], abs=0.02)
+    assert found.intervals.loc["a"].tolist() == [1, 2, 2] and found.intervals.loc["c"].tolist() == [3, 3, 3]
 
 
 # --- Refusals ---------------------------------------------------------------------------------------------------------
@@ -444,22 +457,23 @@ def test_a_long_list_of_missing_values_is_cut_and_counted():
 # --- The digital divide -----------------------------------------------------------------------------------------------
 
 
-def entry(**changes) -> SimpleNamespace:
-    path = next(iter(tne_eval.catalog.__path__)) + "/composites/digital_divide.toml"
-    with open(path, "rb") as file:
-        data = tomllib.load(file)
-    parts = [SimpleNamespace(**({"weight": None} | part)) for part in data.pop("components")]
-    return SimpleNamespace(**({"components": parts} | data | changes))
+DIVIDE = get_composite("digital_divide")
+
+
+def with_part(place: int, **changes):
+    parts = list(DIVIDE.components)
+    parts[place] = dataclasses.replace(parts[place], **changes)
+    return dataclasses.replace(DIVIDE, components=tuple(parts))
 
 
 def test_the_digital_divide_on_the_shipped_figures(panel):
-    composite = entry()
+    composite = DIVIDE
     before = panel.copy()
     result = compute_composite(composite, panel)
     pd.testing.assert_frame_equal(panel, before)
     assert result.left_out == ("971", "973", "976") and len(result.scores) == 98
     assert result.periods["fibre_percent"] == 20242 and result.periods["ifn_skills"] == 2020
-    declared = {level["id"] for level in composite.levels}
+    declared = {level.id for level in composite.levels}
     assert {part.level for part in composite.components} == declared == {"access", "use_and_skills", "outcomes"}
     assert result.weights.iloc[0].groupby([part.level for part in composite.components]).sum().to_numpy() == (
         pytest.approx([1 / 3] * 3)
@@ -472,7 +486,7 @@ def test_the_digital_divide_on_the_shipped_figures(panel):
 
 def test_the_digital_divide_by_hand(panel):
     """Score of one département from the indicators' own tables, averaged by level."""
-    composite = entry()
+    composite = DIVIDE
     result = compute_composite(composite, panel)
     by_level: dict[str, list[float]] = {}
     for part in composite.components:
@@ -483,13 +497,11 @@ def test_the_digital_divide_by_hand(panel):
 
 
 def test_a_direction_against_the_indicator_and_a_period_without_figures_are_refused(panel):
-    composite = entry()
-    composite.components[1].direction = "higher"
     with pytest.raises(DesignError, match="ifn_access"):
-        compute_composite(composite, panel)
-    late = entry()
-    late.components[0].period = 20994
+        compute_composite(with_part(1, direction="higher"), panel)
     with pytest.raises(MissingDataError, match="no 'fibre_percent' at 20994"):
-        composite_table(late, panel)
-    with pytest.raises(MissingDataError, match="holds no 'ifn_skills_mean'"):
-        composite_table(entry(), panel[panel["variable"] != "ifn_skills_mean"])
+        composite_table(with_part(0, period=20994), panel)
+    with pytest.raises(MissingDataError, match="ifn_skills"):
+        composite_table(DIVIDE, panel[panel["variable"] != "ifn_skills_mean"])
+    with pytest.raises(UnknownNameError, match="fibre_percent"):
+        compute_composite(with_part(0, indicator="fibre_percents"), panel)

@@ -1,5 +1,6 @@
 """Cluster bootstrap: against copies of the rows, laws of resampling, refusals."""
 
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -203,13 +204,19 @@ def test_laws(value, clusters, seed):
 
 
 def test_values_far_apart_keep_their_digits(path):
-    value = np.concatenate([np.random.default_rng(1).lognormal(size=500), [1e9]])
-    cluster = np.arange(501) % 9
-    result = bootstrap(["gini", "theil_t", "atkinson(2)"], value, None, cluster, replicates=10)
+    """One unit of n holds nearly all: the Gini of those drawn is computed here in fractions of whole numbers."""
+    value = np.concatenate([np.random.default_rng(1).integers(1, 9, size=3000), [10**12]])
+    cluster = np.arange(len(value)) % 9
+    others = ["theil_t", "theil_l", "generalized_entropy(2)", "atkinson(0.5)", "atkinson(2)", "variance"]
+    result = bootstrap(["gini", *others], value, None, cluster, replicates=10)
     for replicate, drawn in enumerate(drawn_clusters(9, 0, 10)):
-        copies = np.concatenate([value[cluster == code] for code in drawn])
-        for place, name in enumerate(result.names):
-            assert result.draws[replicate, place] == pytest.approx(as_statistic(name)(copies), rel=1e-9)
+        copies = np.sort(np.concatenate([value[cluster == code] for code in drawn]))
+        places = [int(place) for place in 2 * np.arange(1, len(copies) + 1) - len(copies) - 1]
+        pairs = sum(place * int(one) for place, one in zip(places, copies, strict=True))
+        exact = Fraction(pairs, len(copies) * sum(map(int, copies)))
+        assert result.draws[replicate, 0] == pytest.approx(float(exact), rel=1e-12)
+        for place, name in enumerate(others, start=1):
+            assert result.draws[replicate, place] == pytest.approx(as_statistic(name)(copies), rel=1e-10)
 
 
 def test_clusters_of_zero_weight_are_not_drawn():

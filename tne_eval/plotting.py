@@ -40,6 +40,7 @@ _UNIT = {
     "index": "indice",
     "ratio": "pour cent élèves scolarisés",
     "score": "indice (100 = moyenne)",
+    "ips_points": "points d'IPS",
     "count": "nombre",
 }
 

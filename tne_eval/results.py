@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tne_eval.catalog import Design, Indicator
+from tne_eval.errors import DesignError, MissingDataError
 
 
 class Verdict(StrEnum):
@@ -133,6 +134,16 @@ class ImpactResult:
         return self.to_frame().T.to_html(header=False)
 
 
+def refuse_across_breaks(indicator: Indicator, first: int, last: int) -> None:
+    """DesignError where the series of the indicator starts anew between two periods."""
+    if broken := indicator.breaks_between(first, last):
+        raise DesignError(
+            f"{indicator.id!r} is not comparable from {first} to {last}",
+            why=f"the series starts anew in {', '.join(map(str, broken))}: a raw difference would measure the new scale",
+            remedy="compare ranks (rank_change) or standardised values (standardized_change) of the départements",
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class IndicatorResult:
     """An indicator for one territory and its comparisons, or for every département.
@@ -161,6 +172,30 @@ class IndicatorResult:
         """Territory less its comparison at the latest period where both are known, in the indicator's unit."""
         difference = (self.series() - self.series(unit_type)).dropna()
         return None if difference.empty else float(difference.iloc[-1])
+
+    def gap_is_readable(self, unit_type: str = "france") -> bool:
+        """False where the gap is so small that its producer advises not to read it; such a gap is shown with that."""
+        gap = self.gap(unit_type)
+        return gap is None or self.indicator.is_readable(gap)
+
+    def change(self, first: int | None = None, last: int | None = None, unit_type: str = "departement") -> float:
+        """Value of the territory (or of `unit_type`) at `last` less that at `first`, in the indicator's unit.
+
+        By default from the first to the last known period. Raises DesignError where the series starts anew between the
+        two (raw values on two sides of a break are not comparable), MissingDataError where a value is not known.
+        """
+        own = self.series(unit_type)
+        if own.empty:
+            raise MissingDataError(f"no known value of {self.indicator.id!r}")
+        first, last = (int(own.index[0]) if first is None else first), (int(own.index[-1]) if last is None else last)
+        refuse_across_breaks(self.indicator, first, last)
+        for period in (first, last):
+            if period not in own.index:
+                raise MissingDataError(
+                    f"no value of {self.indicator.id!r} in {period}",
+                    remedy=f"choose among {', '.join(map(str, own.index))}",
+                )
+        return float(own[last] - own[first])
 
     def to_frame(self) -> pd.DataFrame:
         return self.frame.copy()

@@ -147,10 +147,36 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleRows:
+    """Rows of a small panel, by columns: a unit and a value of each variable in every row; one period.
+
+    `group` and `n` are by row, or empty: no group, and one school a row.
+    """
+
+    unit: tuple[str, ...]
+    variables: dict
+    period: int
+    group: tuple[str, ...] = ()
+    n: tuple[float, ...] = ()
+    unit_type: str = "departement"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A small panel and the values that it must give, by unit; `why` is the arithmetic, to be checked by hand."""
+
+    why: str
+    rows: tuple[ExampleRows, ...]
+    expected: dict
+
+
+@dataclass(frozen=True, slots=True)
 class Indicator:
     """A statistic: formula, inputs (names of panel variables), unit, direction and French words for readers.
 
     `breaks` are the periods from which the series starts anew: values on two sides of one are never subtracted.
+    `needs` are the sources to fetch before it can be computed; empty where the shipped figures are enough.
+    `smallest_readable_gap`: a gap of this size or less is not to be read (0: its producer gives no such rule).
     """
 
     id: str
@@ -166,7 +192,19 @@ class Indicator:
     inputs: dict = field(default_factory=dict)
     decimals: int = 1
     breaks: tuple[int, ...] = ()
+    needs: tuple[str, ...] = ()
+    smallest_readable_gap: float = 0.0
     caveats: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
+
+    def breaks_between(self, first: int, last: int) -> tuple[int, ...]:
+        """Breaks of the series that lie between two periods: the values on their two sides are not comparable."""
+        low, high = sorted((first, last))
+        return tuple(period for period in self.breaks if low < period <= high)
+
+    def is_readable(self, gap: float) -> bool:
+        """Whether a gap is larger than the smallest that may be read."""
+        return abs(gap) > self.smallest_readable_gap or self.smallest_readable_gap == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ def tally(drawn: np.ndarray, counts: np.ndarray) -> None:
 
 @_compiled
 def gini_area(gap, weight, code, counts, total):
-    """(lanes,) Σ gap · cum · (total − cum) over the sorted rows, cum being the running sum of weight × count.
+    """(lanes,) Σ gap · cum · (total − cum) over the rows, highest first, cum being the running sum of weight × count.
 
-    gap, weight, code : (n,); counts : (clusters, lanes); total : (lanes,) the last value of cum.
+    gap, weight, code : (n,); counts : (clusters, lanes); total : (lanes,) the last cum; see `resample`.
     """
     lanes = total.shape[0]
     cum, area = np.zeros(lanes), np.zeros(lanes)
@@ -46,7 +46,7 @@ def gini_area(gap, weight, code, counts, total):
 
 @_compiled
 def column_sums(totals, counts):
-    """(columns, lanes) Σ totals × counts over the clusters; totals : (clusters, columns), counts : (clusters, lanes)."""
+    """(columns, lanes) Σ totals × counts over clusters; totals : (clusters, columns), counts : (clusters, lanes)."""
     columns, lanes = totals.shape[1], counts.shape[1]
     sums = np.zeros((columns, lanes))
     for cluster in range(totals.shape[0]):

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tne_eval.catalog import get_indicator
+from tne_eval.catalog import Composite, get_indicator
 from tne_eval.errors import DesignError, MissingDataError
 from tne_eval.indicators.composite import Choices, Component, CompositeResult, composite_index
-from tne_eval.indicators.compute import indicator_table
-
-if TYPE_CHECKING:
-    from tne_eval.catalog.entries import Composite
+from tne_eval.indicators.compute import indicator_tables
 
 
 def composite_table(composite: Composite, panel: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -22,9 +18,10 @@ def composite_table(composite: Composite, panel: pd.DataFrame) -> tuple[pd.DataF
     A département counts where at least one indicator knows it. Raises MissingDataError on an indicator that the panel
     lacks, or lacks at the stated period; UnknownNameError on an indicator that is not in the catalogue.
     """
+    tables = indicator_tables([part.indicator for part in composite.components], panel)
     columns = {}
     for part in composite.components:
-        table = indicator_table(part.indicator, panel)
+        table = tables[part.indicator]
         if part.period not in table.columns or table[part.period].isna().all():
             known = ", ".join(str(period) for period in table.columns[table.notna().any()])
             raise MissingDataError(

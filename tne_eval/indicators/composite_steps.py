@@ -94,36 +94,64 @@ def benefit_of_the_doubt(positive: np.ndarray, low: np.ndarray, high: np.ndarray
         raise DesignError("benefit of the doubt needs values above zero", remedy="normalise by min_max or rank")
     if (low > high).any() or low.min() < 0 or low.sum() > 1 + 1e-12 or high.sum() < 1 - 1e-12:
         raise DesignError(f"no shares between {low} and {high} sum to 1")
-    # A peer that another unit equals or beats everywhere binds nobody: fewer rows, the same optimum.
     peers = np.unique(positive, axis=0)
-    beaten = (peers[None] >= peers[:, None]).all(axis=2).sum(axis=1) > 1
-    peers = peers[~beaten]
-    m = len(peers)
-    block = max(1, 100_000 // (m * (k + 1)))
     scores, shares = np.empty(n), np.empty((n, k))
+    block = max(1, 1_000_000 // len(peers))
     for start in range(0, n, block):
-        own = positive[start : start + block]
-        units = len(own)
-        ratio = peers[None] / own[:, None]
-        rows = np.concatenate([ratio, -np.ones((units, m, 1))], axis=2)
-        bounds = np.column_stack([np.r_[low, 0.0], np.r_[high, np.inf]])
-        found = linprog(
-            np.tile(np.r_[np.zeros(k), 1.0], units),
-            A_ub=sparse.block_diag(list(rows), format="csc"),
-            b_ub=np.zeros(units * m),
-            A_eq=sparse.kron(sparse.eye(units), np.r_[np.ones(k), 0.0][None], format="csc"),
-            b_eq=np.ones(units),
-            bounds=np.tile(bounds, (units, 1)),
-            method="highs-ds",
-            options={"presolve": False},  # presolve costs twice what it saves here
-        )
-        if not found.success:
-            raise DesignError("the linear programme of the benefit of the doubt has no optimum", why=found.message)
-        solved = np.clip(found.x.reshape(units, k + 1)[:, :k], 0, None)
-        solved /= solved.sum(axis=1, keepdims=True)
-        shares[start : start + block] = solved
-        scores[start : start + block] = 1 / np.einsum("umk,uk->um", ratio, solved).max(axis=1)
-    return np.minimum(scores, 1.0), shares
+        part = slice(start, start + block)
+        shares[part], scores[part] = _best_shares(positive[part], peers, low, high)
+    return scores, shares
+
+
+def _best_shares(
+    own: np.ndarray, peers: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares (u, k) and scores (u,) of the units `own`, by rows of peers added as they are found to bind.
+
+    At the optimum of a unit few peers bind, at most k: programmes of a few rows each, solved together, and solved again
+    with the three peers that exceed them most, until none does.
+    """
+    units, k = own.shape
+    room = high.sum() - low.sum()
+    shares = np.tile(low + (high - low) * ((1 - low.sum()) / room if room > 0 else 0), (units, 1))
+    bound = np.zeros(units)
+    rows = np.zeros((units, len(peers)), dtype=bool)
+    while True:
+        value = (shares / own) @ peers.T
+        worst = np.argpartition(-value, min(3, len(peers) - 1), axis=1)[:, :3]
+        broken = np.take_along_axis(value, worst, axis=1) > bound[:, None] * (1 + 1e-9)
+        # A row that is there already is kept to the solver's own precision.
+        broken &= ~np.take_along_axis(rows, worst, axis=1)
+        open_units = np.flatnonzero(broken.any(axis=1))
+        if not len(open_units):
+            return shares, np.minimum(1 / value.max(axis=1), 1.0)
+        unit, place = np.nonzero(broken)
+        rows[unit, worst[unit, place]] = True
+        solved = _solve([peers[rows[u]] / own[u] for u in open_units], low, high)
+        shares[open_units], bound[open_units] = solved[:, :k], solved[:, k]
+
+
+def _solve(ratios: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(u, k + 1): for each table of ratios (rows, k) the shares whose largest row mean is smallest, and that mean."""
+    units, k = len(ratios), len(low)
+    table = sparse.block_diag([np.column_stack([rows, -np.ones(len(rows))]) for rows in ratios], format="csc")
+    found = linprog(
+        np.tile(np.r_[np.zeros(k), 1.0], units),
+        A_ub=table,
+        b_ub=np.zeros(table.shape[0]),
+        A_eq=sparse.kron(sparse.eye(units), np.r_[np.ones(k), 0.0][None], format="csc"),
+        b_eq=np.ones(units),
+        bounds=np.tile(np.column_stack([np.r_[low, 0.0], np.r_[high, np.inf]]), (units, 1)),
+        method="highs-ds",
+        # Presolve costs twice what it saves here; scores are ranked after rounding to 9 decimals.
+        options={"presolve": False, "primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    if not found.success:
+        raise DesignError("the linear programme of the benefit of the doubt has no optimum", why=found.message)
+    solved = found.x.reshape(units, k + 1)
+    solved[:, :k] = np.clip(solved[:, :k], 0, None)
+    solved[:, :k] /= solved[:, :k].sum(axis=1, keepdims=True)
+    return solved
 
 
 def aggregate(normalised: np.ndarray, weight: np.ndarray, method: str) -> np.ndarray:

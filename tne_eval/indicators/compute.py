@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import pandas as pd
 
 from tne_eval.catalog import Indicator, get_indicator, get_territory
+from tne_eval.catalog.entries import Example
 from tne_eval.errors import MissingDataError, UnknownNameError
 from tne_eval.indicators import formulas
 from tne_eval.indicators.counters import counter
+from tne_eval.indicators.examples import example_panel
+from tne_eval.indicators.formulas import Formula, Values
+from tne_eval.indicators.panel_index import LEVELS, PanelIndex
 from tne_eval.results import IndicatorResult
 from tne_eval.sources import academie_of, departement_name, list_departements
 
-# The formula table: what a catalogue entry may name, and the function that computes it.
+
+def _counter(index: PanelIndex, inputs: Mapping, levels: Sequence[str]) -> list[Values]:
+    """The audit of the counters speaks of départements only."""
+    return [formulas.from_frame(index, counter(index.panel, inputs))] if "departement" in levels else []
+
+
+# The inputs that name variables; the others are groups, parameters and names of columns.
+_ROLES = ("variable", "numerator", "denominator", "first", "second", "value", "position", "weight", "of")
+_RATIO = ("numerator", "denominator", "first", "second")
+# The formula table: what a catalogue entry may name, the function that computes it and the laws that it keeps.
 FORMULAS = {
-    "ratio_percent": formulas.ratio_percent,
-    "ratio_gap": formulas.ratio_gap,
-    "level": formulas.level,
-    "level_and_median": formulas.level_and_median,
-    "lead_over_median": formulas.lead_over_median,
-    "gini_of_groups": formulas.gini_of_groups,
-    "concentration_of_groups": formulas.concentration_of_groups,
-    "gradient_of_groups": formulas.gradient_of_groups,
-    "counter": counter,
+    "ratio_percent": Formula(formulas.ratio_percent, "invariant", _RATIO),
+    "ratio_gap": Formula(formulas.ratio_gap, "invariant", _RATIO),
+    "level": Formula(formulas.level, "equivariant", ("variable",)),
+    "level_and_median": Formula(formulas.level_and_median, "equivariant", ("variable",)),
+    "lead_over_median": Formula(formulas.lead_over_median, "equivariant", ("variable",)),
+    "level_difference": Formula(formulas.level_difference, "equivariant", ("first", "second")),
+    "level_share": Formula(formulas.level_share, "invariant", ("first", "second")),
+    "gini_of_groups": Formula(formulas.gini_of_groups, "invariant", ("value",), True, "lowers"),
+    "entropy_of_groups": Formula(formulas.entropy_of_groups, "invariant", ("value",), True, "lowers"),
+    "deviation_of_groups": Formula(formulas.deviation_of_groups, "equivariant", ("value",), True, "lowers"),
+    "share_ratio_of_groups": Formula(formulas.share_ratio_of_groups, "invariant", ("value",), True, "never raises"),
+    "quartile_gap_of_groups": Formula(formulas.quartile_gap_of_groups, "equivariant", ("value",), True, "never raises"),
+    "concentration_of_groups": Formula(formulas.concentration_of_groups, "invariant", ("value",), True, "lowers"),
+    "erreygers_of_groups": Formula(formulas.erreygers_of_groups, "equivariant", ("value",), True, "lowers"),
+    "gradient_of_groups": Formula(formulas.gradient_of_groups, "equivariant", ("value",), True, "lowers"),
+    "gradient_strength_of_groups": Formula(formulas.gradient_strength_of_groups, "invariant", ("value",), True),
+    "slope_index_of_groups": Formula(formulas.slope_index_of_groups, "equivariant", ("value",), True, "lowers"),
+    "relative_index_of_groups": Formula(formulas.relative_index_of_groups, "invariant", ("value",), True, "lowers"),
+    "gap_between_groups": Formula(formulas.gap_between_groups, "equivariant", ("value",), True),
+    "counter": Formula(_counter, "invariant", ("of",), place_bound=True),
 }
 
 
@@ -30,10 +56,14 @@ def indicator_table(indicator: str | Indicator, panel: pd.DataFrame) -> pd.DataF
 
     Raises MissingDataError where the panel lacks an input; UnknownNameError on an unknown indicator.
     """
-    entry = indicator if isinstance(indicator, Indicator) else get_indicator(indicator)
-    rows = _rows(entry, panel)
-    rows = rows[rows["unit_type"] == "departement"]
-    return rows.pivot(index="unit", columns="period", values="value").sort_index().sort_index(axis=1)
+    return next(iter(indicator_tables([indicator], panel).values()))
+
+
+def indicator_tables(indicators: Iterable[str | Indicator], panel: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """`indicator_table` of several indicators, by id; the panel is read and its schools are sorted once for all."""
+    index = PanelIndex(panel)
+    entries = [entry if isinstance(entry, Indicator) else get_indicator(entry) for entry in indicators]
+    return {entry.id: _values(entry, index, LEVELS[:1])[0].to_table(index.periods) for entry in entries}
 
 
 def compute_indicator(id: str, panel: pd.DataFrame, territory: str | None = None) -> IndicatorResult:
@@ -52,44 +82,62 @@ def compute_indicator(id: str, panel: pd.DataFrame, territory: str | None = None
 
     Raises UnknownNameError, MissingDataError.
     """
-    entry = get_indicator(id)
+    entry, index = get_indicator(id), PanelIndex(panel)
     place = None if territory is None else get_territory(territory)
-    rows = _rows(entry, panel)
-    if place is None:
-        rows = rows[rows["unit_type"] == "departement"]
-    else:
+    parts = _values(entry, index, LEVELS[:1] if place is None else LEVELS)
+    rows = pd.concat([part.to_rows(index.periods) for part in parts], ignore_index=True)
+    if place is not None:
         academie = academie_of(place.departement)
         alone = sum(academie_of(code) == academie for code in list_departements()) == 1
         rows = rows[
             ((rows["unit_type"] == "departement") & (rows["unit"] == place.departement))
             | ((rows["unit_type"] == "academie") & (rows["unit"] == academie) & (not alone))
             | (rows["unit_type"] == "france")
-        ]
+        ].reset_index(drop=True)
         if not (rows["unit_type"] == "departement").any():
             raise MissingDataError(
                 f"no figure of {id!r} for {place.name}",
                 why="the source does not cover this département",
                 remedy="see the table of missing data in the report",
             )
-    order = pd.Categorical(rows["unit_type"], ["departement", "academie", "france"], ordered=True)
-    frame = (
-        rows.assign(order=order)
-        .sort_values(["order", "unit", "period"], kind="stable")
-        .drop(columns="order")
-        .reset_index(drop=True)
-    )
-    label = frame["unit"].where(frame["unit_type"] != "departement", frame["unit"].map(_name))
-    frame.insert(2, "label", label)
-    frame.insert(3, "period_type", entry.period_type)
-    frame["status"] = frame["value"].notna().map({True: "observed", False: "missing"})
-    frame["source"] = _source(entry, panel)
-    return IndicatorResult(entry, territory, frame, entry.caveats)
+    label = rows["unit"].where(rows["unit_type"] != "departement", rows["unit"].map(_name))
+    rows.insert(2, "label", label)
+    rows.insert(3, "period_type", entry.period_type)
+    rows["source"] = index.sources(variables_of(entry))
+    return IndicatorResult(entry, territory, rows, entry.caveats)
 
 
-def _rows(entry: Indicator, panel: pd.DataFrame) -> pd.DataFrame:
+def all_rows(indicator: Indicator, panel: pd.DataFrame) -> pd.DataFrame:
+    """Rows `unit_type, unit, period, value, n, status` of every département, académie and France."""
+    index = PanelIndex(panel)
+    parts = [part.to_rows(index.periods) for part in _values(indicator, index, LEVELS)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def example_values(indicator: Indicator, example: Example) -> dict[str, float]:
+    """What a worked example gives, by unit (code of a département, name of an académie, France)."""
+    rows = all_rows(indicator, example_panel(indicator, example))
+    return dict(zip(rows["unit"], rows["value"], strict=True))
+
+
+def variables_of(indicator: Indicator, role: str | None = None) -> set[str]:
+    """Names of the variables in the inputs of an indicator, or in one of them."""
+    return _names(indicator.inputs if role is None else indicator.inputs[role])
+
+
+def _values(entry: Indicator, index: PanelIndex, levels: Sequence[str]) -> list[Values]:
     if entry.formula not in FORMULAS:
         raise UnknownNameError(f"formula (in the indicator {entry.id!r})", entry.formula, FORMULAS)
-    return FORMULAS[entry.formula](panel, entry.inputs)
+    try:
+        return FORMULAS[entry.formula].function(index, entry.inputs, levels)
+    except MissingDataError as error:
+        if not entry.needs:
+            raise
+        raise MissingDataError(
+            f"the figures of {entry.id!r} are not in the panel",
+            why=f"{error.what}; they are not shipped",
+            remedy=f"run: tne-eval fetch {' '.join(entry.needs)}, then build the panel with them",
+        ) from error
 
 
 def _name(unit: str) -> str:
@@ -99,14 +147,10 @@ def _name(unit: str) -> str:
         return unit
 
 
-def _variables(inputs: object) -> set[str]:
-    """Every text in the inputs: the names of variables are among them."""
+def _names(inputs: object) -> set[str]:
     if isinstance(inputs, str):
         return {inputs.removeprefix("-")}
-    parts = inputs.values() if isinstance(inputs, dict) else inputs if isinstance(inputs, list) else ()
-    return set().union(*(_variables(part) for part in parts))
-
-
-def _source(entry: Indicator, panel: pd.DataFrame) -> str:
-    held = panel["variable"].isin(_variables(entry.inputs)).to_numpy()
-    return ", ".join(sorted(panel.loc[held, "source"].astype(str).unique()))
+    parts = inputs
+    if isinstance(inputs, Mapping):
+        parts = [part for role, part in inputs.items() if role in _ROLES and part != "schools"]
+    return set().union(*(_names(part) for part in parts))

@@ -174,6 +174,17 @@ def gradient(value: ArrayLike, position: ArrayLike, weight: ArrayLike | None = N
     return Gradient(float(covariance / spread), float(covariance**2 / (spread * variance)) if variance > 0 else 0.0)
 
 
+def finite_number(name: str, parameter: object) -> float:
+    """A parameter as a float; DesignError where it is no finite number."""
+    try:
+        number = float(parameter)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise DesignError(f"{name} is {parameter!r}", why="a finite number is needed")
+    return number
+
+
 def mean_above_zero(value: np.ndarray, weight: np.ndarray, what: str) -> float:
     """Weighted mean; DesignError where it is zero or less."""
     mean = float(value @ weight / weight.sum())
@@ -200,8 +211,7 @@ def entropy_terms(value: np.ndarray, weight: np.ndarray, alpha: float) -> tuple[
     The mean of t is (α − 1) GE below α = 1/2 and α GE from there on. Both are powers of Box and Cox, which hold their
     limits: no sum of terms near 1 is lost in rounding when α is near 0 or 1.
     """
-    if not np.isfinite(alpha):
-        raise DesignError(f"alpha is {alpha!r}", why="a finite number is needed")
+    alpha = finite_number("alpha", alpha)
     mean = positive_mean(value, weight, f"the generalised entropy of order {alpha:g}", above_zero=alpha <= 0)
     ratio = value / mean
     with np.errstate(all="ignore"):
@@ -214,15 +224,16 @@ def entropy_terms(value: np.ndarray, weight: np.ndarray, alpha: float) -> tuple[
 
 def atkinson_terms(value: np.ndarray, weight: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray, float]:
     """(value / mean, their powers of Box and Cox of order 1 − ε, index): checked arrays in."""
-    if not (np.isfinite(epsilon) and epsilon > 0):
-        raise DesignError(f"epsilon is {epsilon!r}", why="aversion to inequality is a finite number above zero")
+    epsilon = finite_number("epsilon", epsilon)
+    if epsilon <= 0:
+        raise DesignError(f"epsilon is {epsilon!r}", why="aversion to inequality is above zero")
     mean = positive_mean(value, weight, f"the Atkinson index of {epsilon:g}", above_zero=epsilon >= 1)
     ratio, order = value / mean, 1 - epsilon
     with np.errstate(all="ignore"):
         terms = boxcox(ratio, order)
-        level = float(terms @ weight / weight.sum())
+        level = _finite(float(terms @ weight / weight.sum()), "epsilon", epsilon)
         index = float(-np.expm1(np.log1p(order * level) / order if order else level))
-    return ratio, terms, _finite(index, "epsilon", epsilon)
+    return ratio, terms, index
 
 
 def concentration_scale(
@@ -235,8 +246,8 @@ def concentration_scale(
         return 1 / mean, -1 / mean**2
     if correction not in ("wagstaff", "erreygers"):
         raise DesignError(f"unknown correction {correction!r}", remedy="choose wagstaff, erreygers or None")
-    low, high = map(float, bounds)
-    if not (np.isfinite([low, high]).all() and low < high):
+    low, high = (finite_number("a bound", bound) for bound in bounds) if np.shape(bounds) == (2,) else (0.0, 0.0)
+    if low >= high:
         raise DesignError(f"bounds are {bounds!r}", why="two finite numbers are needed, the lower one first")
     if value.min() < low or value.max() > high:
         raise DesignError(

@@ -33,9 +33,9 @@ def influence(statistic: object, value: ArrayLike, weight: ArrayLike | None = No
     statistic is that of the total Σ weight × z (Deville 1999). A row of zero weight is no part of the distribution and
     gets 0, as does every row where the values are all the same.
 
-    Quantiles, their ratio and polarization need a density: a Gaussian kernel, as in Osier (2009), with Silverman's bandwidth (1986,
-    eq. 3.31), 0.9 min(s.d., interquartile range / 1.34) m^(−1/5), m = (Σw)² / Σw² (Kish). It does not depend on the
-    scale of the weights; Deville's, with m = Σw, does.
+    Quantiles, their ratio and polarization need a density: a Gaussian kernel, as in Osier (2009), with Silverman's
+    bandwidth (1986, eq. 3.31), 0.9 min(s.d., interquartile range / 1.34) m^(−1/5), m = (Σw)² / Σw² (Kish). It does not
+    depend on the scale of the weights; Deville's, with m = Σw, does.
 
     Raises DesignError as the statistic itself does.
     Sources: Gini, Langel and Tillé (2013); share ratio, Langel and Tillé (2011); the others are differentiated from
@@ -44,7 +44,10 @@ def influence(statistic: object, value: ArrayLike, weight: ArrayLike | None = No
     statistic = as_statistic(statistic)
     checked, used = weighted_arrays(weight, value=value)
     total = used.sum()
-    z = _INFLUENCE[statistic.name](checked, used / total, *statistic.parameters) / total
+    with np.errstate(all="ignore"):
+        z = _INFLUENCE[statistic.name](checked, used / total, *statistic.parameters) / total
+    if not np.isfinite(z).all():
+        raise DesignError(f"no influence function of {statistic} here", why="values or weights are too far apart")
     return _with_zeros(z, weight)
 
 

@@ -109,7 +109,7 @@ def measured_coverage(quantity: str, statistic: str, method: str, n_clusters: in
     entry = precision_rule().get(quantity, {}).get(method, {}).get(statistic)
     if entry is None:
         return None, None
-    tried = [number for number in precision_rule()["clusters"] if number <= n_clusters]
+    tried = [number for number in entry["clusters"] if number <= n_clusters]
     return (entry["coverage"][len(tried) - 1] if tried else None), entry.get("holds_from")
 
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
 from tne_eval.indicators.arrays import weighted_arrays
-from tne_eval.indicators.inequality import gini, positive_mean
+from tne_eval.indicators.inequality import finite_number, gini, positive_mean
 
 
 def quantile(value: ArrayLike, share: float, weight: ArrayLike | None = None) -> float:
@@ -19,7 +19,7 @@ def quantile(value: ArrayLike, share: float, weight: ArrayLike | None = None) ->
 
     This is the inverse of the weighted distribution function, without interpolation (Hyndman and Fan 1996, type 1).
     """
-    if not 0 <= share <= 1:
+    if not 0 <= finite_number("share", share) <= 1:
         raise DesignError(f"share is {share!r}", why="it lies between 0 and 1")
     value, weight = weighted_arrays(weight, value=value)
     return sorted_quantile(*_sorted(value, weight), share)
@@ -49,7 +49,8 @@ def share_ratio(value: ArrayLike, upper: float = 0.2, lower: float = 0.2, weight
 
     Whole units, as Eurostat has it: those above the quantile 1 − upper, over those at the quantile `lower` or below.
     Raises DesignError on negative values, where no unit lies above the upper quantile (few distinct values), and where
-    the bottom holds nothing. Source: Eurostat's S80/S20; Palma (2011); definition of the R package laeken.
+    the bottom holds nothing.
+    Source: Eurostat's S80/S20, as the R package laeken computes it; Palma (2011).
     """
     value, weight = weighted_arrays(weight, value=value)
     _, _, top, bottom = share_totals(value, weight, upper, lower)
@@ -57,7 +58,7 @@ def share_ratio(value: ArrayLike, upper: float = 0.2, lower: float = 0.2, weight
 
 
 def quantile_share(value: ArrayLike, lower: float, upper: float, weight: ArrayLike | None = None) -> float:
-    """Share (0-1) of the total held by the units whose rank lies between `lower` and `upper`; (0.9, 1): by the top tenth.
+    """Share (0-1) of the total held by the units ranked between `lower` and `upper`; (0.9, 1): by the top tenth.
 
     Parameters
     ----------
@@ -100,6 +101,7 @@ def sorted_quantile(ordered: np.ndarray, cumulated: np.ndarray, share: float) ->
 
 def ratio_quantiles(value: np.ndarray, weight: np.ndarray, upper: float, lower: float) -> tuple[float, float]:
     """The two quantiles of checked arrays whose ratio is wanted."""
+    upper, lower = finite_number("upper", upper), finite_number("lower", lower)
     if not 0 < lower < upper < 1:
         raise DesignError(
             f"upper is {upper!r} and lower {lower!r}", why="0 < lower < upper < 1 is needed, as in 0.9 and 0.1"
@@ -114,7 +116,7 @@ def ratio_quantiles(value: np.ndarray, weight: np.ndarray, upper: float, lower: 
 
 def check_ranks(lower: float, upper: float) -> None:
     """DesignError unless 0 ≤ lower < upper ≤ 1."""
-    if not 0 <= lower < upper <= 1:
+    if not 0 <= finite_number("lower", lower) < finite_number("upper", upper) <= 1:
         raise DesignError(f"lower is {lower!r} and upper {upper!r}", why="0 ≤ lower < upper ≤ 1 is needed")
 
 
@@ -142,6 +144,7 @@ def share_totals(
     value: np.ndarray, weight: np.ndarray, upper: float, lower: float
 ) -> tuple[float, float, float, float]:
     """Cuts and totals of checked arrays: (upper cut, lower cut, total above, total at the lower cut or below)."""
+    upper, lower = finite_number("upper", upper), finite_number("lower", lower)
     if not (upper > 0 and lower > 0 and upper + lower <= 1):
         raise DesignError(f"upper is {upper!r} and lower {lower!r}", why="both are above 0 and their sum is 1 at most")
     positive_mean(value, weight, "a ratio of shares")

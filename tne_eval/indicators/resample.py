@@ -32,6 +32,10 @@ _WORTH_COMPILING = 10_000_000
 # Rows of one step of the numpy path: four arrays of them fit in a second-level cache.
 _CHUNK = 8_192
 _WORKERS = 8
+# Orders of an entropy this near to 0 or 1 are computed in the form that holds their limit.
+_NEAR_LIMIT = 0.1
+# Multiplications that OpenBLAS still leaves to one thread: more of them and its threads fight ours for the cores.
+_PRODUCT = 2**18
 _REMEDY = "use linearized_error, or larger clusters"
 
 Evaluated = Statistic | Callable[[np.ndarray, np.ndarray], float]
@@ -80,10 +84,11 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """Rows sorted by value, cluster codes from 0, and the cluster totals that the statistics ask for.
+    """Rows from the highest value down, cluster codes from 0, and the cluster totals that the statistics ask for.
 
-    `scale` is the mean of the values: entropies are taken of value / scale. `gap` (n,) is the step to the next value, 0
-    for the last. `totals` (clusters, columns), in the order of `columns`.
+    `scale` is the mean of the values: entropies are taken of value / scale. `centre`, their middle one, is taken off
+    for the variance. `gap` (n,) is the step down to the next
+    value, 0 for the last. `totals` (clusters, columns), in the order of `columns`.
     """
 
     value: np.ndarray
@@ -92,6 +97,7 @@ class _Sample:
     code: np.ndarray
     n_clusters: int
     scale: float
+    centre: float
     columns: tuple[object, ...]
     totals: np.ndarray
 
@@ -192,18 +198,19 @@ def _prepared(
         order = np.argsort(value)
     if n_clusters < 2:
         raise DesignError("a bootstrap needs two clusters or more", why=f"{n_clusters} holds a positive weight")
+    order = order[::-1]
     value, weight = value[order], weight[order]
-    code = code if cluster is None else code[order]
+    code = np.ascontiguousarray(code[::-1]) if cluster is None else code[order]
     _check_domain(evaluated, value, weight)
-    scale = float(np.average(value, weights=weight))
+    scale, centre = float(np.average(value, weights=weight)), float(value[len(value) // 2])
     columns = ["weight", "value"]
     totals = [np.bincount(code, weight, n_clusters), np.bincount(code, weight * value, n_clusters)]
     for column in dict.fromkeys(column for item in evaluated if (column := _column(item)) is not None):
-        per_row = (value - scale) ** 2 if column == "square" else _divergence(value / scale, column)
+        per_row = (value - centre) ** 2 if column == "square" else _power(value / scale, column)
         columns.append(column)
         totals.append(np.bincount(code, weight * per_row, n_clusters))
-    gap = np.diff(value, append=value[-1])
-    return _Sample(value, gap, weight, code, n_clusters, scale, tuple(columns), np.column_stack(totals))
+    gap = -np.diff(value, append=value[-1])
+    return _Sample(value, gap, weight, code, n_clusters, scale, centre, tuple(columns), np.column_stack(totals))
 
 
 def _codes(cluster: ArrayLike) -> np.ndarray:
@@ -247,16 +254,23 @@ def _column(statistic: Evaluated) -> str | float | None:
     return 1 - float(statistic.parameters[0]) if statistic.name == "atkinson" else None
 
 
-def _divergence(ratio: np.ndarray, alpha: float) -> np.ndarray:
-    """φ(u) = (u^α − 1 − α (u − 1)) / (α (α − 1)), with its limits at α = 0 and 1; zero at u = 1, positive elsewhere.
+def _power(ratio: np.ndarray, alpha: float) -> np.ndarray:
+    """What an entropy of order α sums: u^α; near its limits (u^α − 1) / α, for 0, or u (u^(α−1) − 1) / (α − 1), for 1."""
+    if abs(alpha) < _NEAR_LIMIT:
+        return boxcox(ratio, alpha)
+    if abs(alpha - 1) < _NEAR_LIMIT:
+        return np.where(ratio > 0, ratio * boxcox(ratio, alpha - 1), 0.0)
+    return ratio**alpha
 
-    Its weighted mean is GE(α) where the mean of u is 1 (Cowell 2011, eq. 3.12). For a mean m it is
-    GE(α) = m^−α (mean φ(u) − φ(m)). The powers of Box and Cox hold their limits, also near them.
-    """
-    if alpha < 0.5:
-        return (boxcox(ratio, alpha) - (ratio - 1)) / (alpha - 1)
-    power = np.where(ratio > 0, ratio * boxcox(ratio, alpha - 1), 0.0)
-    return (power - (ratio - 1)) / alpha
+
+def _entropy(mean_power: np.ndarray, ratio: np.ndarray, alpha: float) -> np.ndarray:
+    """GE(α) from the mean of `_power` of values whose mean is `ratio`; zero or more."""
+    if abs(alpha) < _NEAR_LIMIT or abs(alpha - 1) < _NEAR_LIMIT:
+        rest = ratio**-alpha * (mean_power - _power(ratio, alpha))
+        index = rest / (alpha - 1 if abs(alpha) < _NEAR_LIMIT else alpha)
+    else:
+        index = (mean_power * ratio**-alpha - 1) / (alpha * (alpha - 1))
+    return np.maximum(index, 0)
 
 
 def _batch(
@@ -284,7 +298,7 @@ def _evaluate(
 ) -> np.ndarray:
     """(replicates, k) statistics where each cluster counts as often as `counts` (replicates, clusters) says."""
     lanes = np.ascontiguousarray(counts.T) if compiled else None
-    totals = compiled.column_sums(sample.totals, lanes) if compiled else (counts.astype(float) @ sample.totals).T
+    totals = compiled.column_sums(sample.totals, lanes) if compiled else _column_sums(sample.totals, counts)
     sums = dict(zip(sample.columns, totals, strict=True))
     found = []
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -292,7 +306,7 @@ def _evaluate(
             if not _is_summed(item):
                 found.append([_on_drawn_rows(sample, item, row) for row in counts])
             elif item.name != "gini":
-                found.append(_from_sums(item, sums, sample.scale))
+                found.append(_from_sums(item, sums, sample))
             else:
                 total = sums["weight"]
                 rows = sample.gap, sample.weight, sample.code
@@ -301,16 +315,22 @@ def _evaluate(
     return np.column_stack(found)
 
 
-def _from_sums(statistic: Statistic, sums: dict[object, np.ndarray], scale: float) -> np.ndarray:
+def _column_sums(totals: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(columns, replicates) Σ totals × counts over the clusters; totals : (clusters, columns)."""
+    step = max(1, _PRODUCT // totals.size)
+    parts = [counts[start : start + step].astype(float) @ totals for start in range(0, len(counts), step)]
+    return np.concatenate(parts).T
+
+
+def _from_sums(statistic: Statistic, sums: dict[object, np.ndarray], sample: _Sample) -> np.ndarray:
     """(replicates,) mean, variance, generalised entropy or Atkinson from the sums of each replicate."""
     mean = sums["value"] / sums["weight"]
     if statistic.name == "mean":
         return mean
     column = _column(statistic)
     if statistic.name == "variance":
-        return np.maximum(sums[column] / sums["weight"] - (mean - scale) ** 2, 0)
-    ratio = mean / scale
-    entropy = ratio**-column * np.maximum(sums[column] / sums["weight"] - _divergence(ratio, column), 0)
+        return np.maximum(sums[column] / sums["weight"] - (mean - sample.centre) ** 2, 0)
+    entropy = _entropy(sums[column] / sums["weight"], mean / sample.scale, column)
     if statistic.name == "generalized_entropy":
         return entropy
     # Atkinson of ε = 1 − α is 1 − (1 + α (α − 1) GE(α))^(1/α).
@@ -320,10 +340,10 @@ def _from_sums(statistic: Statistic, sums: dict[object, np.ndarray], scale: floa
 def _gini_area(
     gap: np.ndarray, weight: np.ndarray, code: np.ndarray, counts: np.ndarray, total: np.ndarray
 ) -> np.ndarray:
-    """(replicates,) Σ (y_(i+1) − y_i) C_i (W − C_i), C_i being the weight of the rows up to i in the order of values.
+    """(replicates,) Σ (y_i − y_(i+1)) C_i (W − C_i), C_i being the weight of the rows down to i from the highest value.
 
     It is W² × half the mean absolute difference: over W × Σ w y it gives the Gini coefficient. All its terms are zero
-    or more, so no digit is lost.
+    or more, and those of the largest steps come first, while C_i is exact: no digit is lost where values lie far apart.
     """
     area, reached = np.zeros(len(counts)), np.zeros(len(counts))
     for start in range(0, len(gap), _CHUNK):
@@ -343,7 +363,7 @@ def _on_drawn_rows(sample: _Sample, statistic: Evaluated, counts: np.ndarray) ->
     weight = sample.weight * counts[sample.code]
     drawn = weight > 0
     try:
-        return float(statistic(sample.value[drawn], weight[drawn]))
+        return float(statistic(sample.value[drawn][::-1], weight[drawn][::-1]))
     except DesignError as error:
         if drawn.all():
             raise

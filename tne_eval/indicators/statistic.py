@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from functools import cache, partial
 from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError, UnknownNameError
-from tne_eval.indicators.inequality import atkinson, generalized_entropy, gini
+from tne_eval.indicators.inequality import atkinson, finite_number, generalized_entropy, gini
 from tne_eval.indicators.moments import mean, variance
 from tne_eval.indicators.quantiles import polarization, quantile, quantile_ratio, quantile_share, share_ratio
 
@@ -58,7 +57,7 @@ class Statistic:
                 f"{self.name} has {len(self.parameters)} parameters", why=f"it takes ({', '.join(wanted)})"
             )
         # Adding 0.0 makes −0.0 the same as 0.0.
-        numbers = tuple(_number(self.name, parameter) + 0.0 for parameter in self.parameters)
+        numbers = tuple(finite_number(f"a parameter of {self.name}", parameter) + 0.0 for parameter in self.parameters)
         object.__setattr__(self, "parameters", numbers)
 
     def __call__(self, value: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -112,7 +111,7 @@ def _from_text(text: str) -> Statistic:
         raise UnknownNameError("statistic", text, [*_FUNCTIONS, *_ALIASES])
     if inside is None:
         return Statistic(name, _with_defaults(name, {}))
-    return Statistic(name, tuple(_number(text, part) for part in inside.split(",")) if inside.strip() else ())
+    return Statistic(name, tuple(inside.split(",")) if inside.strip() else ())
 
 
 @cache
@@ -120,19 +119,9 @@ def _parameters(name: str) -> tuple[str, ...]:
     return tuple(key for key in inspect.signature(_FUNCTIONS[name]).parameters if key not in ("value", "weight"))
 
 
-def _with_defaults(name: str, named: dict[str, object]) -> tuple[float, ...]:
+def _with_defaults(name: str, named: dict[str, object]) -> tuple[object, ...]:
     signature = inspect.signature(_FUNCTIONS[name]).parameters
     values = {key: named.get(key, signature[key].default) for key in _parameters(name)}
     if missing := [key for key, value in values.items() if value is inspect.Parameter.empty]:
         raise DesignError(f"{name} needs {', '.join(missing)}", remedy=f'write "{name}(0.5)", for instance')
-    return tuple(_number(name, value) for value in values.values())
-
-
-def _number(what: str, parameter: object) -> float:
-    try:
-        number = float(parameter)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise DesignError(f"a parameter of {what} is {parameter!r}", why="a finite number is needed")
-    return number
+    return tuple(values.values())

@@ -106,7 +106,7 @@ def _standing(own: pd.Series, count: int) -> str:
 def _ranks_figure(facts: TerritoryFacts, frame: pd.DataFrame) -> Figure:
     places = [place for place in list_territories() if place.departement in frame.index]
     table = frame.loc[[place.departement for place in places], ["rank", "rank_low", "rank_high", "score"]]
-    table.insert(0, "label", [place.name for place in places])
+    table.insert(0, "label", [typeset(place.name) for place in places])
     table["strong"] = [place.id == facts.territory.id for place in places]
     table = table.sort_values("rank", kind="stable")
     first, last = table.iloc[0], table.iloc[-1]

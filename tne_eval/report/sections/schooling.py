@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tne_eval.french import capital, listing, percent, phrase, points, sentence, years
+from tne_eval.french import amount, capital, listing, percent, phrase, points, sentence, years
 from tne_eval.indicators.formulas import select
 from tne_eval.plotting import draw_gradient
-from tne_eval.report.blocks import Block, Figure, Paragraph, Table, figure_block
+from tne_eval.report.blocks import Block, Figure, Note, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
 from tne_eval.report.sections.words import comparison_figure, indicators_table, own_and_national
 from tne_eval.results import IndicatorResult
@@ -96,8 +96,38 @@ def social_inequality(facts: TerritoryFacts) -> tuple[Block, ...]:
             ),
             _gradient_figure(facts, period),
         ]
-    blocks.append(_table(facts))
-    return tuple(blocks)
+    return (
+        *blocks,
+        *_quarters(facts),
+        _schools_table(facts),
+        _results_table(facts),
+        Note(sentence("social.census_note")),
+    )
+
+
+def _quarters(facts: TerritoryFacts) -> tuple[Block, ...]:
+    """Results and IPS of the most and the least favoured quarters, with the producer's word on small gaps of IPS."""
+    results, ips = (facts.indicator(id) for id in ("quartile_gap_dnb_colleges", "quartile_gap_ips_colleges"))
+    if results is None or ips is None or results.value is None or ips.value is None:
+        return ()
+    gap = own_and_national(results)
+    text = sentence(
+        "social.quarters",
+        locative=facts.territory.locative,
+        value=gap["value"].lstrip("+"),
+        france=gap["france"].lstrip("+"),
+        period=gap["period"],
+    )
+    return (Paragraph(text), Paragraph(_ips_gap(facts, ips)))
+
+
+def _ips_gap(facts: TerritoryFacts, ips: IndicatorResult) -> str:
+    said = own_and_national(ips)
+    names = ("value", "france", "period")
+    difference = sentence("social.ips_gap", locative=facts.territory.locative, **{name: said[name] for name in names})
+    advice = sentence("social.ips_advice", limit=amount(ips.indicator.smallest_readable_gap, ips.indicator.unit, 0))
+    reading = "readable" if ips.gap_is_readable() else "unreadable"
+    return f"{difference} {advice} {sentence(f'social.ips_gap_{reading}')}"
 
 
 def _compared(result: IndicatorResult) -> str:
@@ -138,20 +168,35 @@ def _gradient_figure(facts: TerritoryFacts, period: str) -> Figure:
     )
 
 
-def _table(facts: TerritoryFacts) -> Table:
+def _schools_table(facts: TerritoryFacts) -> Table:
     ids = (
         "disadvantaged_percent",
+        "very_advantaged_percent",
+        "private_percent",
         "rep_colleges_percent",
         "segregation_entropy",
+        "segregation_public",
+        "segregation_private",
+        "segregation_between_sectors_percent",
+        "quartile_gap_ips_ecoles",
+        "quartile_gap_ips_colleges",
         "gini_ips_ecoles",
         "gini_ips_colleges",
-        "gradient_dnb_colleges",
-        "concentration_dnb_colleges",
-        "gradient_ivac_colleges",
-        "concentration_ivac_colleges",
+        "theil_ips_colleges",
     )
     return indicators_table(
         [facts.indicator(id) for id in ids],
         name="inegalites",
         caption=sentence("social.table_caption", place=facts.territory.in_text),
+        note=sentence("social.table_note"),
+    )
+
+
+def _results_table(facts: TerritoryFacts) -> Table:
+    measures = ("quartile_gap", "slope_index", "relative_index", "gradient", "gradient_strength", "erreygers")
+    ids = [f"{measure}_{source}_colleges" for source in ("dnb", "ivac") for measure in measures]
+    return indicators_table(
+        [facts.indicator(id) for id in ids],
+        name="resultats_selon_ips",
+        caption=sentence("social.results_caption", locative=facts.territory.locative),
     )

@@ -79,8 +79,11 @@ def comparison_figure(
 
 
 def indicators_table(results: list[IndicatorResult | None], *, name: str, caption: str, note: str = "") -> Table:
-    """Indicators in rows: territory, académie, France at the latest period of each."""
-    shown, raw = [], []
+    """Indicators in rows: territory, académie, France at the latest period of each.
+
+    Where a producer advises not to read gaps below some size, the note says so.
+    """
+    shown, raw, advice = [], [], {}
     for result in results:
         if result is None or result.series().empty:
             continue
@@ -94,6 +97,9 @@ def indicators_table(results: list[IndicatorResult | None], *, name: str, captio
                 "France": said["france"],
             }
         )
+        if entry.smallest_readable_gap:
+            limit = amount(entry.smallest_readable_gap, entry.unit, 0)
+            advice[limit] = sentence("social.ips_advice", limit=limit)
         period = int(result.series().index[-1])
         raw.append(
             {
@@ -105,7 +111,8 @@ def indicators_table(results: list[IndicatorResult | None], *, name: str, captio
                 "france": result.series("france").get(period),
             }
         )
-    return Table(name, typeset(caption), pd.DataFrame(shown), note=typeset(note), data=pd.DataFrame(raw))
+    note = " ".join([typeset(note), *advice.values()]).strip()
+    return Table(name, typeset(caption), pd.DataFrame(shown), note=note, data=pd.DataFrame(raw))
 
 
 def peers(result: ImpactResult) -> str:
