@@ -125,7 +125,7 @@ def test_gini_equals_half_the_mean_relative_difference():
 
 @pytest.mark.parametrize("spread", [0.05, 0.7])
 def test_indices_of_a_lognormal_law(spread):
-    """Values at 200,000 equal steps of a lognormal law: its indices are known (Cowell 2011, table A.2)."""
+    """Values at 200,000 equal steps of a lognormal law: its indices are known (Cowell 2011)."""
     steps = (np.arange(200_000) + 0.5) / 200_000
     value = np.exp(spread * stats.norm.ppf(steps))
     half = spread**2 / 2

@@ -139,7 +139,7 @@ def refuse_across_breaks(indicator: Indicator, first: int, last: int) -> None:
     if broken := indicator.breaks_between(first, last):
         raise DesignError(
             f"{indicator.id!r} is not comparable from {first} to {last}",
-            why=f"the series starts anew in {', '.join(map(str, broken))}: a raw difference would measure the new scale",
+            why=f"the series starts anew in {', '.join(map(str, broken))}: a raw difference measures the new scale",
             remedy="compare ranks (rank_change) or standardised values (standardized_change) of the départements",
         )
 

@@ -248,7 +248,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class CompositePart:
-    """An indicator of a composite: the period taken, which values are better, its level, its weight in a budget of 1."""
+    """An indicator of a composite: its period, which values are better, its level, its weight in a budget of 1."""
 
     indicator: str
     direction: str

@@ -19,8 +19,9 @@ from tne_eval.sources import academie_of, departement_name, list_departements
 
 
 def _counter(index: PanelIndex, inputs: Mapping, levels: Sequence[str]) -> list[Values]:
-    """The audit of the counters speaks of départements only."""
-    return [formulas.from_frame(index, counter(index.panel, inputs))] if "departement" in levels else []
+    """The audit of the counters, which speaks of départements only."""
+    rows = index.part(["tne_attendances", "tne_pupils_reached", "college_pupils"])
+    return [formulas.from_frame(index, counter(rows, inputs))] if "departement" in levels else []
 
 
 # The inputs that name variables; the others are groups, parameters and names of columns.

@@ -17,8 +17,9 @@ import pandas as pd
 from tne_eval.catalog import disclosure_rule
 from tne_eval.errors import DesignError, MissingDataError
 from tne_eval.indicators import segments
-from tne_eval.indicators.panel_index import PanelIndex, Rows, areas
+from tne_eval.indicators.panel_index import HIDDEN, MISSING, OBSERVED, PanelIndex, Rows, areas
 from tne_eval.indicators.segments import Segments, sort_segments
+from tne_eval.sources.panel import STATUSES
 
 RESULT = ["unit_type", "unit", "period", "value", "n"]
 
@@ -26,8 +27,8 @@ RESULT = ["unit_type", "unit", "period", "value", "n"]
 class Values(NamedTuple):
     """Values of one level: `unit` labels (u,), and (u, p) arrays over the periods of the index.
 
-    `seen`: which cells exist, with a value or without; `status`: texts, None where the value itself says whether it
-    is observed or missing.
+    `seen`: which cells exist, with a value or without; `status`: places in `STATUSES`, None where the value itself
+    says whether it is observed or missing.
     """
 
     unit_type: str
@@ -50,10 +51,8 @@ class Values(NamedTuple):
         """One row per cell seen: `unit_type, unit, period, value, n, status`, sorted."""
         unit, period = np.nonzero(self.seen)
         value = self.value[unit, period]
-        status = np.where(np.isnan(value), "missing", "observed").astype(object)
-        if self.status is not None:
-            told = self.status[unit, period]
-            status = np.where(told == None, status, told)  # noqa: E711 - element by element
+        status = np.full(len(value), OBSERVED) if self.status is None else self.status[unit, period]
+        status = np.where(np.isnan(value) & (status == OBSERVED), MISSING, status)
         return pd.DataFrame(
             {
                 "unit_type": self.unit_type,
@@ -61,7 +60,7 @@ class Values(NamedTuple):
                 "period": periods[period],
                 "value": value,
                 "n": self.n[unit, period],
-                "status": status,
+                "status": np.array(STATUSES, dtype=object)[status],
             }
         )
 
@@ -184,11 +183,9 @@ def _published(index: PanelIndex, variable: str, unit_type: str, *, must: bool =
             f"{variable!r} has several rows for one unit and period", why="one published value is expected"
         )
     value, n = np.full(shape, np.nan), np.full(shape, np.nan)
-    seen, status = np.zeros(shape, dtype=bool), np.full(shape, None, dtype=object)
-    for array, column in ((value, rows.value), (n, rows.n), (seen, True), (status, index.statuses[rows.status])):
+    seen, status = np.zeros(shape, dtype=bool), np.full(shape, OBSERVED)
+    for array, column in ((value, rows.value), (n, rows.n), (seen, True), (status, rows.status)):
         array.flat[cell] = column
-    # A figure that is there is not missing, whatever was written beside it.
-    status[seen & np.isnan(value) & (status == "observed")] = "missing"
     return Values(unit_type, labels, value, n, seen, status)
 
 
@@ -248,7 +245,7 @@ def _totals(index: PanelIndex, wanted: list[tuple[str | list[str], Mapping | Non
     schools = index.by_schools(name.removeprefix("-") for names, _ in signed for name in names)
     shape = (len(areas("departement").labels), len(index.periods))
     parts = np.zeros((len(signed), *shape))
-    seen, status = np.zeros(shape, dtype=bool), np.full(shape, None, dtype=object)
+    seen, status = np.zeros(shape, dtype=bool), np.full(shape, OBSERVED)
     for part, (names, where) in zip(parts, signed, strict=True):
         for name in names:
             rows = index.rows(name.removeprefix("-"), schools=schools, where=where)
@@ -258,7 +255,7 @@ def _totals(index: PanelIndex, wanted: list[tuple[str | list[str], Mapping | Non
             seen |= held
             part += np.where(held, -total if name.startswith("-") else total, np.nan)
             unknown = np.isnan(rows.value)
-            status.flat[cell[unknown]] = index.statuses[rows.status[unknown]]
+            status.flat[cell[unknown]] = rows.status[unknown]
     return _Totals(parts, seen, status)
 
 
@@ -293,6 +290,16 @@ class _Schools(NamedTuple):
     columns: dict[str, np.ndarray]
     schools: np.ndarray
     micro: bool
+
+    def keep(self, rows: np.ndarray) -> _Schools:
+        return _Schools(
+            self.departement[rows],
+            self.period[rows],
+            self.group[rows],
+            {role: column[rows] for role, column in self.columns.items()},
+            self.schools[rows],
+            self.micro,
+        )
 
 
 class _Cells(NamedTuple):
@@ -343,26 +350,26 @@ def _placed(
     labels = areas(unit_type).labels
     shape = (len(labels), len(index.periods))
     table, count = np.full(shape, np.nan), np.full(shape, np.nan)
-    seen, status = np.zeros(shape, dtype=bool), np.full(shape, None, dtype=object)
+    seen, status = np.zeros(shape, dtype=bool), np.full(shape, OBSERVED)
     table[unit, period], count[unit, period], seen[unit, period] = value, n, True
-    status[unit[~shown], period[~shown]] = "hidden"
+    status[unit[~shown], period[~shown]] = HIDDEN
     return Values(unit_type, labels, table, count, seen, status)
 
 
 def _cells(index: PanelIndex, inputs: Mapping, unit_type: str) -> _Cells:
     schools = _matched(index, inputs)
-    unit, weight = areas(unit_type).of_departement[schools.departement], schools.columns["weight"]
-    cell = unit * len(index.periods) + schools.period
-    size = np.bincount(cell[weight > 0], minlength=1)
-    code = np.where(size >= 2, np.cumsum(size >= 2) - 1, -1)[cell]
-    kept = (code >= 0) & (weight > 0)
-    held = np.flatnonzero(size >= 2)
-    number = np.bincount(code[kept], weights=schools.schools[kept], minlength=len(held))
-    rows, position = None, schools.columns.get("position")
-    if len(held):
-        columns = (schools.columns["value"][kept], weight[kept], None if position is None else position[kept])
-        rows = sort_segments(code[kept], *columns)
-        vary = rows.ranks_vary | (position is None)
+    cell = areas(unit_type).of_departement[schools.departement] * len(index.periods) + schools.period
+    enough = np.bincount(cell, minlength=1) >= 2
+    held, code = np.flatnonzero(enough), (np.cumsum(enough) - 1)[cell]
+    columns = [schools.columns[role] for role in ("value", "weight", "position") if role in schools.columns]
+    number = schools.schools
+    if not enough[cell].all():
+        kept = enough[cell]
+        code, number, columns = code[kept], number[kept], [column[kept] for column in columns]
+    number = np.bincount(code, weights=number, minlength=len(held))
+    rows = sort_segments(code, *columns) if len(held) else None
+    if rows is not None and "position" in schools.columns:
+        vary = rows.ranks_vary
         rows, held, number = rows.keep(vary), held[vary], number[vary]
     return _Cells(rows, *np.divmod(held, len(index.periods)), number, schools.micro)
 
@@ -376,15 +383,9 @@ def _matched(index: PanelIndex, inputs: Mapping) -> _Schools:
         first = rows["value"]
         size = np.ones(len(first.value)) if micro else first.n
         columns = {"weight": size} | {role: _aligned(index, own, first) for role, own in rows.items()}
-        known = np.isfinite([*columns.values(), size]).all(axis=0)
-        return _Schools(
-            first.departement[known],
-            first.period[known],
-            first.group[known],
-            {role: column[known] for role, column in columns.items()},
-            size[known],
-            micro,
-        )
+        known = ~np.isnan(sum(columns.values()) + size) & (columns["weight"] != 0)
+        matched = _Schools(first.departement, first.period, first.group, columns, size, micro)
+        return matched if known.all() else matched.keep(known)
 
     return index.once(("matched", *names.items()), match)
 
@@ -462,7 +463,7 @@ def gap_between_groups(index: PanelIndex, inputs: Mapping, levels: Sequence[str]
         if not held.any():
             group = ";".join(f"{name}={label}" for name, label in inputs[side].items())
             raise MissingDataError(f"the panel holds {inputs['value']!r} for no group {group!r}")
-    kept = (first | second) & (schools.columns["weight"] > 0)
+    kept = first | second
     found = []
     for unit_type in levels:
         cell = areas(unit_type).of_departement[schools.departement] * len(index.periods) + schools.period

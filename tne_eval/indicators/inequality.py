@@ -59,7 +59,7 @@ def generalized_entropy(value: ArrayLike, alpha: float, weight: ArrayLike | None
     weight : (n,) or None.
 
     Raises DesignError on values outside this domain, and where a power overflows.
-    Source: Shorrocks (1980), eq. 20.
+    Source: Shorrocks (1980).
     """
     value, weight = weighted_arrays(weight, value=value)
     return entropy_terms(value, weight, alpha)[1]

@@ -72,7 +72,7 @@ def influence_concentration(
 
 
 def recentered_influence(value: ArrayLike, statistic: object, weight: ArrayLike | None = None) -> np.ndarray:
-    """(n,) recentred influence function: statistic + Σ weight × z, whose weighted mean is the statistic.
+    """(n,) recentred influence function: statistic + (Σ weight) × z, whose weighted mean is the statistic.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def recentered_influence(value: ArrayLike, statistic: object, weight: ArrayLike 
 
     Its regression on characteristics gives the effect on the statistic of a small change in how these are distributed.
     A row of zero weight gets the statistic. Raises DesignError as `influence` does.
-    Source: Firpo, Fortin and Lemieux (2009, eq. 2; 2018).
+    Source: Firpo, Fortin and Lemieux (2009, 2018).
     """
     statistic = as_statistic(statistic)
     z = influence(statistic, value, weight)
@@ -121,7 +121,7 @@ def cluster_error(
     z : (n,) linearised variable, of `influence` or `influence_concentration`; the others as in `linearized_error`.
 
     Rows of zero weight are left out. Raises DesignError on missing labels, labels of another length, and a stratum with
-    a single cluster, which is named. Source: Hansen, Hurwitz and Madow (1953); Wolter (2007), eq. 1.4.
+    a single cluster, which is named. Source: Hansen, Hurwitz and Madow (1953); Wolter (2007).
     """
     checked, used = weighted_arrays(weight, z=z)
     keep = slice(None) if len(checked) == np.size(z) else np.asarray(weight, dtype=float) > 0
@@ -147,8 +147,10 @@ def cluster_error(
             remedy="merge small strata" if alone else "give schools, not their territory, as clusters",
         )
     centred = total - (np.bincount(stratum, weights=total) / count)[stratum]
-    squares = np.bincount(stratum, weights=centred**2)
-    return float(np.sqrt((count / (count - 1)) @ squares))
+    # Scaled by the largest, so that no square leaves the range of floats.
+    scale = np.abs(centred).max() or 1.0
+    squares = np.bincount(stratum, weights=(centred / scale) ** 2)
+    return float(scale * np.sqrt((count / (count - 1)) @ squares))
 
 
 def _codes(name: str, labels: ArrayLike | None, shape: tuple, keep: object) -> tuple[np.ndarray | None, np.ndarray]:

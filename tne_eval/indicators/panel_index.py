@@ -12,9 +12,11 @@ import pandas as pd
 from tne_eval.errors import ContractError, DesignError, MissingDataError, Problem
 from tne_eval.sources import academie_of, list_departements
 from tne_eval.sources.communes import departement_of_uai, departements_of_uais
+from tne_eval.sources.panel import STATUSES
 
 LEVELS = ("departement", "academie", "france")
 SCHOOLS = ("college", "ecole", "lycee")
+OBSERVED, HIDDEN, MISSING = (STATUSES.index(status) for status in ("observed", "hidden", "missing"))
 _LETTERS = np.array([ord(letter) for letter in "ABCDEFGHJKLMNPRSTUVWXYZ"])
 
 
@@ -27,7 +29,7 @@ class Areas(NamedTuple):
 
 class Rows(NamedTuple):
     """Rows of one variable. `departement` is a place in `list_departements()`, `period` one in `PanelIndex.periods`;
-    `unit`, `group` and `status` are codes of the panel's labels; all (n,)."""
+    `unit` and `group` are codes of the panel's labels, `status` one of `STATUSES`; all (n,)."""
 
     departement: np.ndarray
     period: np.ndarray
@@ -59,7 +61,9 @@ class PanelIndex:
         self._unit, self.units = _codes(panel, "unit")
         self._group, self._groups = _codes(panel, "group")
         self._variable, variables = _codes(panel, "variable")
-        self._status, self.statuses = _codes(panel, "status")
+        status, labels = _codes(panel, "status")
+        known = {label: place for place, label in enumerate(STATUSES)}
+        self._status = np.array([known.get(label, OBSERVED) for label in labels], dtype=np.int8)[status]
         period, labels = pd.factorize(panel["period"].to_numpy())
         rank = np.argsort(labels)
         self.periods = labels[rank]
@@ -90,6 +94,11 @@ class PanelIndex:
                 remedy="load the shipped panel, or build the table that holds it",
             )
         return self._places[variable]
+
+    def part(self, variables: Iterable[str]) -> pd.DataFrame:
+        """The panel's rows of these variables that it holds."""
+        held = [self._places[name] for name in sorted(variables) if self.has(name)]
+        return self.panel.iloc[np.concatenate(held) if held else []]
 
     def by_schools(self, variables: Iterable[str]) -> bool:
         """Whether every one of the variables has rows of schools, which are then used in place of groups."""
@@ -143,8 +152,12 @@ class PanelIndex:
         return Rows(departement, *(column[places] for column in columns))
 
     def _refuse_twice(self, variable: str, rows: Rows) -> None:
-        key = self.key(rows)
-        size = len(self.units) * len(self.periods) * len(self._groups)
+        key = np.zeros(len(rows.value), dtype=np.int64)
+        size = 1
+        for code in (rows.unit, rows.period, rows.group):
+            held = np.bincount(code) > 0
+            key = key * held.sum() + (np.cumsum(held) - 1)[code]
+            size *= int(held.sum())
         # Counting in an array is faster than hashing, as long as the array is not much larger than the rows.
         twice = np.bincount(key).max() > 1 if size <= 16 * len(key) + 1_000_000 else not pd.Index(key).is_unique
         if twice:
@@ -159,9 +172,7 @@ class PanelIndex:
 
     def sources(self, variables: Iterable[str]) -> str:
         """Names of the sources of the rows of these variables."""
-        held = [self._places[name] for name in sorted(variables) if self.has(name)]
-        column = self.panel["source"]
-        return ", ".join(sorted(column.iloc[np.concatenate(held)].astype(str).unique())) if held else ""
+        return ", ".join(sorted(self.part(variables)["source"].astype(str).unique()))
 
 
 def _codes(panel: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +184,7 @@ def _codes(panel: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
         codes, labels = pd.factorize(column.to_numpy(dtype=object))
     if len(codes) and codes.min() < 0:
         raise DesignError(f"the column {name!r} of the panel holds missing values", remedy="write each as a text")
-    return codes.astype(np.intp), np.asarray(labels, dtype=object).astype(str).astype(object)
+    return codes.astype(np.intp), np.asarray(labels, dtype=object)
 
 
 def _departements(codes: np.ndarray) -> np.ndarray:

@@ -255,7 +255,7 @@ def _column(statistic: Evaluated) -> str | float | None:
 
 
 def _power(ratio: np.ndarray, alpha: float) -> np.ndarray:
-    """What an entropy of order α sums: u^α; near its limits (u^α − 1) / α, for 0, or u (u^(α−1) − 1) / (α − 1), for 1."""
+    """What an entropy of order α sums: u^α; near its limits (u^α − 1) / α, at 0, or u (u^(α−1) − 1) / (α − 1), at 1."""
     if abs(alpha) < _NEAR_LIMIT:
         return boxcox(ratio, alpha)
     if abs(alpha - 1) < _NEAR_LIMIT:

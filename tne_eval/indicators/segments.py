@@ -86,10 +86,7 @@ def sort_segments(
     value, ranks = checked[0], checked[-1]
     if (np.bincount(code, minlength=count) == 0).any():
         raise DesignError("a segment holds no row of positive weight", remedy="number segments from 0, without holes")
-    order = np.argsort(ranks)
-    # numpy sorts whole numbers of 16 bits in linear time.
-    narrow = code.astype(np.uint16) if count <= 2**16 else code
-    order = order[np.argsort(narrow[order], kind="stable")]
+    order = _order(ranks, code, count)
     code, value, mass = code[order], value[order], mass[order]
     sums = np.bincount(code, weights=mass)
     mean = np.bincount(code, weights=mass * value) / sums
@@ -207,7 +204,7 @@ def quantile_ratio(rows: Segments, upper: float = 0.9, lower: float = 0.1) -> np
 
 
 def share_ratio(rows: Segments, upper: float = 0.2, lower: float = 0.2) -> np.ndarray:
-    """(k,) totals above the quantile 1 − upper over those at the quantile `lower` or below; as `quantiles.share_ratio`."""
+    """(k,) totals above the quantile 1 − upper over those at `lower` or below; as `quantiles.share_ratio`."""
     if not (upper > 0 and lower > 0 and upper + lower <= 1):
         raise DesignError(f"upper is {upper!r} and lower {lower!r}", why="both are above 0 and their sum is 1 at most")
     _positive_means(rows, "a ratio of shares")
@@ -271,6 +268,17 @@ def _tail_means(rows: Segments, share: float) -> tuple[np.ndarray, np.ndarray]:
     parts = (np.clip(end - (rows.mass - wanted)[code], 0, mass), np.clip(wanted[code] - (end - mass), 0, mass))
     top, bottom = (np.bincount(code, weights=part * value) / np.bincount(code, weights=part) for part in parts)
     return top, bottom
+
+
+def _order(ranks: np.ndarray, code: np.ndarray, count: int) -> np.ndarray:
+    """Rows by code, then by rank. Each segment is sorted by itself: fewer comparisons, all within the cache."""
+    # numpy sorts whole numbers of 16 bits in linear time.
+    order = np.argsort(code.astype(np.uint16) if count <= 2**16 else code, kind="stable")
+    ranks, start = ranks[order], 0
+    for end in np.cumsum(np.bincount(code)).tolist():
+        order[start:end] = order[start:end][np.argsort(ranks[start:end])]
+        start = end
+    return order
 
 
 def _starts(code: np.ndarray) -> np.ndarray:
