@@ -2,9 +2,10 @@
 
     python bench/inequality.py [--n 10000 100000 1000000] [--folder .bench]
 
-The floor is one argsort of the values and a thousand passes that read values and weights (their sums, one thread). Peers evaluate once,
-on weights already multiplied: their time × 1,000 is what a thousand replicates would take at least. Python peers get an
-environment of their own in the folder, from bench/peers.txt; R peers are Debian's, left out where R is not installed.
+The floor is one argsort of the values and a thousand passes that read values and weights (their sums, one thread).
+Peers evaluate once, on weights already multiplied: their time × 1,000 is the least a thousand replicates would take.
+Python peers get an environment of their own in the folder, from bench/peers.txt; R peers are Debian's, left out where R
+is not installed.
 The folder also receives `inequality.json` and the plot `growth.png`.
 """
 

@@ -6,11 +6,14 @@ import pytest
 
 import tne_eval as tne
 from tne_eval.catalog import list_indicators
-from tne_eval.errors import MissingDataError, UnknownNameError
-from tne_eval.indicators import audit_counters, gini, indicator_table
+from tne_eval.errors import ContractError, DesignError, MissingDataError, UnknownNameError
+from tne_eval.indicators import audit_counters, gini, gradient, indicator_table
+from tne_eval.indicators.compute import indicator_tables
 from tne_eval.indicators.formulas import select
+from tne_eval.sources import PANEL_COLUMNS
 
-IDS = [entry.id for entry in list_indicators()]
+IDS = [entry.id for entry in list_indicators() if not entry.needs]
+TO_FETCH = [entry for entry in list_indicators() if entry.needs]
 
 # Success rates read in the published file by the authors of the programme's data file.
 SUCCESS = {
@@ -147,3 +150,128 @@ def test_an_aggregate_leaves_out_what_is_unknown_and_gives_up_beyond_one_in_twen
     hidden.loc[rows, "value"] = np.nan
     assert tne.compute_indicator("dnb_girls_boys_gap", hidden, "aisne").series("france").empty
     assert "01" not in indicator_table("dnb_girls_boys_gap", hidden).dropna().index
+
+
+@pytest.mark.parametrize("entry", TO_FETCH, ids=lambda entry: entry.id)
+def test_what_is_not_shipped_says_which_source_to_fetch(panel, entry):
+    with pytest.raises(MissingDataError, match="not in the panel") as caught:
+        tne.compute_indicator(entry.id, panel)
+    assert all(source in caught.value.remedy for source in entry.needs)
+
+
+def test_several_tables_are_those_of_each(panel):
+    tables = indicator_tables(IDS, panel)
+    assert list(tables) == IDS
+    for id in ("gini_ips_colleges", "quartile_gap_ips_colleges", "dnb_serie_gap", "segregation_private"):
+        pd.testing.assert_frame_equal(tables[id], indicator_table(id, panel))
+
+
+def schools(rows: list[tuple], unit_type: str = "college") -> pd.DataFrame:
+    """Panel rows from (unit, period, variable, value) or (unit, period, variable, value, group)."""
+    frame = pd.DataFrame([(*row, "")[:5] for row in rows], columns=["unit", "period", "variable", "value", "group"])
+    filled = {"unit_type": unit_type, "period_type": "school_year", "weight": 1.0, "n": 1.0}
+    return frame.assign(**filled, status="observed", source="schools")[list(PANEL_COLUMNS)]
+
+
+AISNE = ["0020001R", "0020002S", "0020003T", "0020004U", "0020005V"]
+
+
+def test_schools_one_by_one_take_the_place_of_groups(panel):
+    """Département, académie and France are those of the schools themselves, whatever groups are beside them."""
+    ips = {
+        "0020001R": 80.0,
+        "0020002S": 95.0,
+        "0020003T": 130.0,
+        "0600001Z": 100.0,
+        "0600002A": 120.0,
+        "6200001A": 90.0,
+    }
+    ips = {uai: value for uai, value in ips.items() if _is_valid(uai)}
+    rows = schools([(uai, 2022, "ips_college_mean", value) for uai, value in ips.items()])
+    beside = panel[(panel["variable"] == "ips_college_mean").to_numpy()].astype({"unit": str})
+    result = tne.compute_indicator("gini_ips_colleges", pd.concat([beside, rows], ignore_index=True), "aisne")
+    own = [value for uai, value in ips.items() if uai.startswith("002")]
+    assert result.series()[2022] == pytest.approx(gini(own), rel=1e-12)
+    assert result.series("france")[2022] == pytest.approx(gini(list(ips.values())), rel=1e-12)
+    assert list(result.series().index) == [2022]
+    assert result.frame["n"].max() == len(ips)
+
+
+def _is_valid(uai: str) -> bool:
+    return "ABCDEFGHJKLMNPRSTUVWXYZ"[int(uai[:7]) % 23] == uai[7]
+
+
+def test_schools_with_candidates_by_hand():
+    success, ips, present = [70.0, 75, 92, 88, 99], [80.0, 90, 100, 110, 120], [50.0, 100, 80, 120, 30]
+    names = ("dnb_college_success_percent", "dnb_college_ips_mean", "dnb_college_present")
+    rows = schools(
+        [
+            (uai, 2021, name, value)
+            for name, values in zip(names, (success, ips, present), strict=True)
+            for uai, value in zip(AISNE, values, strict=True)
+        ]
+    )
+    table = indicator_table("gradient_dnb_colleges", rows)
+    assert table.loc["02", 2021] == pytest.approx(10 * gradient(success, ips, present).slope, rel=1e-12)
+
+
+def test_a_part_of_too_few_schools_is_hidden():
+    """A quarter of five schools is less than the three that the disclosure rule asks for; of twelve, it is three."""
+    few = schools([(uai, 2022, "ips_college_mean", 90.0 + 10 * at) for at, uai in enumerate(AISNE)])
+    result = tne.compute_indicator("quartile_gap_ips_colleges", few, "aisne")
+    assert list(result.frame["status"].unique()) == ["hidden"] and result.value is None
+    many = [f"{20_000 + at:07d}" + "ABCDEFGHJKLMNPRSTUVWXYZ"[(20_000 + at) % 23] for at in range(1, 13)]
+    rows = schools([(uai, 2022, "ips_college_mean", 90.0 + at) for at, uai in enumerate(many)])
+    assert indicator_table("quartile_gap_ips_colleges", rows).loc["02", 2022] == pytest.approx(100 - 91)
+
+
+def test_what_the_producer_hides_says_so(panel):
+    result = tne.compute_indicator("segregation_private", panel, "corse-du-sud")
+    own = result.frame[result.frame["unit_type"] == "departement"]
+    assert set(own["status"]) == {"hidden"} and own["value"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "match"),
+    [
+        (
+            [("0020001A", 2022, "ips_college_mean", 90.0), (AISNE[1], 2022, "ips_college_mean", 99.0)],
+            ContractError,
+            "UAI",
+        ),
+        ([("9990001A", 2022, "ips_college_mean", 90.0)], ContractError, "1 problem"),
+        ([("002", 2022, "ips_college_mean", 90.0)], ContractError, "1 problem"),
+        ([(AISNE[0], 2022, "ips_college_mean", 90.0)] * 2, DesignError, "two rows"),
+        (
+            [(AISNE[0], 2022, "ips_college_mean", 90.0), (AISNE[1], 2022, "ips_college_mean", np.inf)],
+            DesignError,
+            "inf",
+        ),
+        ([(AISNE[0], 2022, "ips_college_mean", -1.0), (AISNE[1], 2022, "ips_college_mean", 1.0)], DesignError, "zero"),
+    ],
+)
+def test_schools_that_are_wrong_are_refused(rows, error, match):
+    with pytest.raises(error, match=match):
+        indicator_table("gini_ips_colleges", schools(rows))
+
+
+@pytest.mark.parametrize("unit", ["2", "002", "975", "Aisne"])
+def test_units_that_are_no_departements_are_refused(panel, unit):
+    rows = panel[(panel["variable"] == "ips_college_mean").to_numpy()].astype({"unit": str})
+    rows.loc[rows.index[0], "unit"] = unit
+    with pytest.raises(ContractError):
+        indicator_table("gini_ips_colleges", rows)
+
+
+def test_a_missing_label_is_refused(panel):
+    rows = panel[(panel["variable"] == "ips_college_mean").to_numpy()].astype({"group": object})
+    rows.loc[rows.index[0], "group"] = None
+    with pytest.raises(DesignError, match="'group'"):
+        indicator_table("gini_ips_colleges", rows)
+
+
+def test_every_unit_of_the_catalogue_can_be_said():
+    from tne_eval.french import amount
+
+    for entry in list_indicators():
+        assert amount(12.5, entry.unit, entry.decimals)

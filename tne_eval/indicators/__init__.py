@@ -1,9 +1,10 @@
 """PANEL → INDICATORS: inequality, segregation, decompositions, digital divide, composites, precision, counters."""
 
+from tne_eval.indicators.breaks import change, rank_change, standardized, standardized_change
 from tne_eval.indicators.change import change_over_time, covariance_over_periods, difference_between
 from tne_eval.indicators.composite import Choices, Component, CompositeResult, composite_index, weight_uncertainty
 from tne_eval.indicators.composite_panel import compute_composite
-from tne_eval.indicators.compute import compute_indicator, indicator_table
+from tne_eval.indicators.compute import compute_indicator, indicator_table, indicator_tables
 from tne_eval.indicators.counters import audit_counters
 from tne_eval.indicators.decompose import (
     decompose_entropy,
@@ -23,12 +24,12 @@ from tne_eval.indicators.inequality import (
     relative_index_of_inequality,
     slope_index_of_inequality,
 )
-from tne_eval.indicators.influence import influence, linearized_error, recentered_influence
+from tne_eval.indicators.influence import influence, influence_concentration, linearized_error, recentered_influence
 from tne_eval.indicators.moments import intraclass_correlation, mean, variance
 from tne_eval.indicators.oaxaca import oaxaca_blinder
 from tne_eval.indicators.precision import confidence_interval, precision_rule
 from tne_eval.indicators.published import check_published_values
-from tne_eval.indicators.quantiles import polarization, quantile, quantile_ratio, share_ratio
+from tne_eval.indicators.quantiles import polarization, quantile, quantile_ratio, quantile_share, share_ratio
 from tne_eval.indicators.resample import bootstrap
 from tne_eval.indicators.segregation import (
     decompose_segregation,
@@ -51,6 +52,7 @@ __all__ = [
     "atkinson",
     "audit_counters",
     "bootstrap",
+    "change",
     "change_over_time",
     "check_published_values",
     "composite_index",
@@ -72,7 +74,9 @@ __all__ = [
     "gini",
     "gradient",
     "indicator_table",
+    "indicator_tables",
     "influence",
+    "influence_concentration",
     "intraclass_correlation",
     "linearized_error",
     "lorenz_curve",
@@ -85,6 +89,8 @@ __all__ = [
     "precision_rule",
     "quantile",
     "quantile_ratio",
+    "quantile_share",
+    "rank_change",
     "recentered_influence",
     "relative_index_of_inequality",
     "shapley",
@@ -92,6 +98,8 @@ __all__ = [
     "share_ratio",
     "slope_index_of_inequality",
     "sobol_shares",
+    "standardized",
+    "standardized_change",
     "variance",
     "weight_uncertainty",
 ]

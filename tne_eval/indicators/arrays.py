@@ -8,11 +8,13 @@ from numpy.typing import ArrayLike
 from tne_eval.errors import DesignError
 from tne_eval.indicators.groups import numbers
 
+_LARGEST = 1e50
+
 
 def weighted_arrays(weight: ArrayLike | None, **columns: ArrayLike) -> tuple[np.ndarray, ...]:
     """The columns and the weight as checked float arrays of one length, rows of zero weight left out.
 
-    Raises DesignError on another shape, missing or infinite values, a negative weight or weights all zero.
+    Raises DesignError on another shape, missing or infinite values, magnitudes beyond 1e±50, a negative weight or weights all zero.
     """
     values = {name: numbers(column, name) for name, column in columns.items()}
     length = np.size(next(iter(values.values())))
@@ -22,6 +24,13 @@ def weighted_arrays(weight: ArrayLike | None, **columns: ArrayLike) -> tuple[np.
             raise DesignError(f"{name} has shape {array.shape}", why=f"one dimension of {length} values is needed")
         if not np.isfinite(array).all():
             raise DesignError(f"{name} holds missing or infinite values", remedy="drop or impute them first")
+        size = np.abs(array)
+        if length and (size.max() > _LARGEST or size.min(initial=_LARGEST, where=size > 0) < 1 / _LARGEST):
+            raise DesignError(
+                f"{name} holds magnitudes beyond {1 / _LARGEST:g} to {_LARGEST:g}",
+                why="powers and products of such numbers leave the range of the machine",
+                remedy="take another unit",
+            )
     if (values["weight"] < 0).any() or values["weight"].sum() <= 0:
         raise DesignError("weights must be zero or more, and not all zero")
     keep = values["weight"] > 0

@@ -27,6 +27,21 @@ def group_codes(group: ArrayLike, name: str = "group") -> tuple[pd.Index, np.nda
     return pd.Index(labels), code
 
 
+def label_codes(labels: ArrayLike, name: str, keep: np.ndarray | slice, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes from 0, in order of appearance, of the rows that are kept, and their labels; `size` rows are expected.
+
+    Raises DesignError on labels of another length and on missing ones.
+    """
+    # A list becomes objects: an array of text would turn a missing label into the text "nan".
+    labels = np.asarray(labels) if hasattr(labels, "dtype") else np.asarray(labels, dtype=object)
+    if labels.shape != (size,):
+        raise DesignError(f"{name} has shape {labels.shape}", why=f"one label for each of {size} rows is needed")
+    code, found = pd.factorize(labels[keep])
+    if (code < 0).any():
+        raise DesignError(f"{name} holds missing labels", remedy="drop these rows or give them a label of their own")
+    return code, found
+
+
 def at_least_two(name: str, count: int) -> None:
     """Raises DesignError where only one (or no) group, school or sector is left."""
     if count < 2:

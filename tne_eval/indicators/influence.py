@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
 from tne_eval.indicators.arrays import weighted_arrays
+from tne_eval.indicators.groups import label_codes
 from tne_eval.indicators.inequality import atkinson_terms, concentration_scale, entropy_terms, positive_mean
 from tne_eval.indicators.quantiles import (
     check_ranks,
@@ -126,8 +127,9 @@ def cluster_error(
     checked, used = weighted_arrays(weight, z=z)
     keep = slice(None) if len(checked) == np.size(z) else np.asarray(weight, dtype=float) > 0
     total = used * checked
-    stratum, names = _codes("strata", strata, np.shape(z), keep)
-    code, labels = _codes("cluster", cluster, np.shape(z), keep)
+    size = np.size(z)
+    stratum, names = (None, None) if strata is None else label_codes(strata, "strata", keep, size)
+    code, labels = (None, None) if cluster is None else label_codes(cluster, "cluster", keep, size)
     if code is not None:
         if stratum is not None:
             # A label met in two strata is two clusters.
@@ -151,19 +153,6 @@ def cluster_error(
     scale = np.abs(centred).max() or 1.0
     squares = np.bincount(stratum, weights=(centred / scale) ** 2)
     return float(scale * np.sqrt((count / (count - 1)) @ squares))
-
-
-def _codes(name: str, labels: ArrayLike | None, shape: tuple, keep: object) -> tuple[np.ndarray | None, np.ndarray]:
-    """Codes from 0 of the rows that are kept, and their labels; None without labels."""
-    if labels is None:
-        return None, np.empty(0)
-    labels = np.asarray(labels)
-    if labels.shape != shape:
-        raise DesignError(f"{name} has shape {labels.shape}", why=f"one label for each of {shape[0]} rows is needed")
-    code, found = pd.factorize(labels[keep])
-    if (code < 0).any():
-        raise DesignError(f"{name} holds missing labels", remedy="drop these rows or give them a label of their own")
-    return code, found
 
 
 def _with_zeros(z: np.ndarray, weight: ArrayLike | None) -> np.ndarray:

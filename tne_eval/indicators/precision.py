@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special
 
 from tne_eval.errors import DesignError
 from tne_eval.indicators.arrays import weighted_arrays
+from tne_eval.indicators.groups import label_codes
 from tne_eval.indicators.inequality import gradient
 from tne_eval.indicators.influence import influence
 from tne_eval.indicators.resample import bootstrap
@@ -289,8 +289,12 @@ def cluster_totals(
     checked, used = weighted_arrays(weight, z=z)
     keep = np.ones(np.size(z), dtype=bool) if weight is None else np.asarray(weight, dtype=float) > 0
     size = len(checked)
-    code, label = (np.arange(size), np.arange(size)) if cluster is None else _codes("cluster", cluster, keep)
-    layer, strata_label = (np.zeros(size, int), np.zeros(1, int)) if strata is None else _codes("strata", strata, keep)
+    code, label = (
+        (np.arange(size), np.arange(size)) if cluster is None else label_codes(cluster, "cluster", keep, len(keep))
+    )
+    layer, strata_label = (
+        (np.zeros(size, int), np.zeros(1, int)) if strata is None else label_codes(strata, "strata", keep, len(keep))
+    )
     pair, place = np.unique(layer * len(label) + code, return_inverse=True)
     stratum, code = np.divmod(pair, len(label))
     return Totals(np.bincount(place, weights=used * checked), stratum, label[code], strata_label)
@@ -307,16 +311,6 @@ def influence_gradient(value: ArrayLike, position: ArrayLike, weight: ArrayLike 
     centred = position - np.average(position, weights=weight)
     residual = value - np.average(value, weights=weight) - slope * centred
     return np.where(weight > 0, centred * residual / (weight @ centred**2), 0.0)
-
-
-def _codes(name: str, labels: ArrayLike, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    labels = np.asarray(labels)
-    if labels.shape != keep.shape:
-        raise DesignError(f"{name} has shape {labels.shape}", why=f"one label for each of {len(keep)} rows is needed")
-    code, label = pd.factorize(labels[keep])
-    if (code < 0).any():
-        raise DesignError(f"{name} holds missing labels", remedy="drop these rows or give them a label")
-    return code, label
 
 
 def _sampling_fraction(population: object, totals: Totals) -> np.ndarray:
