@@ -173,32 +173,25 @@ def schools(rows: list[tuple], unit_type: str = "college") -> pd.DataFrame:
     return frame.assign(**filled, status="observed", source="schools")[list(PANEL_COLUMNS)]
 
 
-AISNE = ["0020001R", "0020002S", "0020003T", "0020004U", "0020005V"]
+def uai(number: int) -> str:
+    """A school number with its check letter: 20001 is the first of the Aisne."""
+    return f"{number:07d}" + "ABCDEFGHJKLMNPRSTUVWXYZ"[number % 23]
+
+
+AISNE = [uai(20_000 + place) for place in range(1, 6)]
 
 
 def test_schools_one_by_one_take_the_place_of_groups(panel):
     """Département, académie and France are those of the schools themselves, whatever groups are beside them."""
-    ips = {
-        "0020001R": 80.0,
-        "0020002S": 95.0,
-        "0020003T": 130.0,
-        "0600001Z": 100.0,
-        "0600002A": 120.0,
-        "6200001A": 90.0,
-    }
-    ips = {uai: value for uai, value in ips.items() if _is_valid(uai)}
-    rows = schools([(uai, 2022, "ips_college_mean", value) for uai, value in ips.items()])
+    own, others = [80.0, 95.0, 130.0], {uai(600_001): 100.0, uai(600_002): 120.0, uai(6_200_001): 90.0}
+    ips = dict(zip(AISNE, own, strict=False)) | others
+    rows = schools([(number, 2022, "ips_college_mean", value) for number, value in ips.items()])
     beside = panel[(panel["variable"] == "ips_college_mean").to_numpy()].astype({"unit": str})
     result = tne.compute_indicator("gini_ips_colleges", pd.concat([beside, rows], ignore_index=True), "aisne")
-    own = [value for uai, value in ips.items() if uai.startswith("002")]
     assert result.series()[2022] == pytest.approx(gini(own), rel=1e-12)
     assert result.series("france")[2022] == pytest.approx(gini(list(ips.values())), rel=1e-12)
     assert list(result.series().index) == [2022]
     assert result.frame["n"].max() == len(ips)
-
-
-def _is_valid(uai: str) -> bool:
-    return "ABCDEFGHJKLMNPRSTUVWXYZ"[int(uai[:7]) % 23] == uai[7]
 
 
 def test_schools_with_candidates_by_hand():
@@ -206,9 +199,9 @@ def test_schools_with_candidates_by_hand():
     names = ("dnb_college_success_percent", "dnb_college_ips_mean", "dnb_college_present")
     rows = schools(
         [
-            (uai, 2021, name, value)
+            (number, 2021, name, value)
             for name, values in zip(names, (success, ips, present), strict=True)
-            for uai, value in zip(AISNE, values, strict=True)
+            for number, value in zip(AISNE, values, strict=True)
         ]
     )
     table = indicator_table("gradient_dnb_colleges", rows)
@@ -217,11 +210,11 @@ def test_schools_with_candidates_by_hand():
 
 def test_a_part_of_too_few_schools_is_hidden():
     """A quarter of five schools is less than the three that the disclosure rule asks for; of twelve, it is three."""
-    few = schools([(uai, 2022, "ips_college_mean", 90.0 + 10 * at) for at, uai in enumerate(AISNE)])
+    few = schools([(number, 2022, "ips_college_mean", 90.0 + 10 * at) for at, number in enumerate(AISNE)])
     result = tne.compute_indicator("quartile_gap_ips_colleges", few, "aisne")
     assert list(result.frame["status"].unique()) == ["hidden"] and result.value is None
-    many = [f"{20_000 + at:07d}" + "ABCDEFGHJKLMNPRSTUVWXYZ"[(20_000 + at) % 23] for at in range(1, 13)]
-    rows = schools([(uai, 2022, "ips_college_mean", 90.0 + at) for at, uai in enumerate(many)])
+    many = [uai(20_000 + at) for at in range(1, 13)]
+    rows = schools([(number, 2022, "ips_college_mean", 90.0 + at) for at, number in enumerate(many)])
     assert indicator_table("quartile_gap_ips_colleges", rows).loc["02", 2022] == pytest.approx(100 - 91)
 
 
@@ -247,7 +240,7 @@ def test_what_the_producer_hides_says_so(panel):
             DesignError,
             "inf",
         ),
-        ([(AISNE[0], 2022, "ips_college_mean", -1.0), (AISNE[1], 2022, "ips_college_mean", 1.0)], DesignError, "zero"),
+        ([(number, 2022, "ips_college_mean", -1.0) for number in AISNE], DesignError, "zero"),
     ],
 )
 def test_schools_that_are_wrong_are_refused(rows, error, match):

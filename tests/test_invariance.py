@@ -17,26 +17,26 @@ ENTRIES = list_indicators()
 WEIGHTED = [entry for entry in ENTRIES if FORMULAS[entry.formula].weighted]
 _LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 COPIES = [f"copy={place}" for place in range(4)]
-every_entry = pytest.mark.parametrize(
-    ("entry", "kind"),
-    [(entry, "figures") for entry in ENTRIES] + [(entry, "schools") for entry in WEIGHTED],
-    ids=lambda part: getattr(part, "id", part),
-)
-every_weighted = pytest.mark.parametrize(
-    ("entry", "kind"),
-    [(entry, kind) for entry in WEIGHTED for kind in ("figures", "schools")],
-    ids=lambda part: getattr(part, "id", part),
-)
-every_transfer = pytest.mark.parametrize(
-    ("entry", "kind"),
+FIGURES, SCHOOLS = [(entry, "figures") for entry in ENTRIES], [(entry, "schools") for entry in WEIGHTED]
+CASES = FIGURES + SCHOOLS
+
+
+def every(cases: list):
+    return pytest.mark.parametrize(("entry", "kind"), cases, ids=lambda part: getattr(part, "id", part))
+
+
+every_entry = every(CASES)
+# The dates of the programme belong to each territory, and a counter is the latest one published, not a sum.
+every_free_entry = every([case for case in CASES if not FORMULAS[case[0].formula].place_bound])
+# A school counts for one: where its weight is that, copies are more schools.
+every_with_weights = every(
     [
         (entry, kind)
-        for entry in WEIGHTED
-        for kind in ("figures", "schools")
-        if FORMULAS[entry.formula].transfer != "none"
-    ],
-    ids=lambda part: getattr(part, "id", part),
+        for entry, kind in CASES
+        if FORMULAS[entry.formula].weighted and not (kind == "schools" and entry.inputs["weight"] == "schools")
+    ]
 )
+every_transfer = every([case for case in CASES if FORMULAS[case[0].formula].transfer != "none"])
 
 
 def uai(departement: str, number: int) -> str:
@@ -118,11 +118,9 @@ def test_order_of_rows(entry, kind, figures):
     same(all_rows(entry, figures.sample(frac=1, random_state=3)), all_rows(entry, figures))
 
 
-@every_entry
+@every_free_entry
 def test_labels_of_units(entry, kind, figures):
     """A permutation of the départements permutes the results; what depends on the place itself is declared so."""
-    if FORMULAS[entry.formula].place_bound:
-        pytest.skip("the dates of the programme belong to each territory")
     codes = list_departements()
     renamed = dict(zip(codes, np.random.default_rng(5).permutation(codes), strict=True))
     other = figures.copy()
@@ -146,11 +144,9 @@ def test_unit_of_values(entry, kind, figures):
     pd.testing.assert_frame_equal(indicator_table(entry, other), expected, check_exact=False, rtol=1e-9, atol=1e-10)
 
 
-@every_weighted
+@every_with_weights
 def test_a_weight_of_k_is_k_copies(entry, kind, figures):
     held, column = weight_of(entry, figures)
-    if kind == "schools" and column == "n":
-        pytest.skip("a school counts for one; copies are the replication below")
     keys = figures["unit"].astype(str) + figures["group"]
     weight = pd.util.hash_array(keys.to_numpy(dtype=object)) % 3 + 1.0
     one = figures.copy()
@@ -164,7 +160,7 @@ def test_a_weight_of_k_is_k_copies(entry, kind, figures):
     same(all_rows(entry, many)[columns], all_rows(entry, one)[columns])
 
 
-@every_weighted
+@every_with_weights
 def test_unit_of_weights(entry, kind, figures):
     held, column = weight_of(entry, figures)
     other = figures.copy()
@@ -172,11 +168,9 @@ def test_unit_of_weights(entry, kind, figures):
     same(all_rows(entry, other)[["unit", "period", "value"]], all_rows(entry, figures)[["unit", "period", "value"]])
 
 
-@every_entry
+@every_free_entry
 def test_population_written_twice(entry, kind, figures):
     """The same results; where a formula shows a published value, two of them for one unit are refused."""
-    if FORMULAS[entry.formula].place_bound:
-        pytest.skip("a counter is the latest one published, not a sum")
     twice = copied(figures, 2)
     if entry.formula.startswith(("level", "lead")):
         with pytest.raises(DesignError, match="several rows for one unit and period"):

@@ -14,7 +14,8 @@ _LARGEST = 1e50
 def weighted_arrays(weight: ArrayLike | None, **columns: ArrayLike) -> tuple[np.ndarray, ...]:
     """The columns and the weight as checked float arrays of one length, rows of zero weight left out.
 
-    Raises DesignError on another shape, missing or infinite values, magnitudes beyond 1e±50, a negative weight or weights all zero.
+    Raises DesignError on another shape, missing or infinite values, magnitudes beyond 1e±50, a negative weight or
+    weights all zero.
     """
     values = {name: numbers(column, name) for name, column in columns.items()}
     length = np.size(next(iter(values.values())))
