@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tne_eval.sources.package import other_resource, package_json, table_csv, ta
 from tne_eval.sources.read import read_table
 from tne_eval.sources.reconcile import FIELDS, left_out, reconcile
 from tne_eval.sources.store import list_held
-from tne_eval.sources.tables import TABLES
+from tne_eval.sources.tables import FETCHED, TABLES, Table
 
 CONTOURS = "contours"
 
@@ -46,7 +46,7 @@ def find_files(raw: Path, source: Source) -> list[Path]:
 
 
 def build_embedded(raw: str | Path, to: str | Path) -> BuildResult:
-    """Make every shipped table from the raw files.
+    """Make every shipped table from the raw files, and each table of `FETCHED` whose raw files are all there.
 
     Parameters
     ----------
@@ -66,16 +66,19 @@ def build_embedded(raw: str | Path, to: str | Path) -> BuildResult:
     needed = dict.fromkeys([*(id for table in TABLES for id in table.sources), CONTOURS])
     found = {id: find_files(raw, get_source(id)) for id in needed}
     _refuse_missing(raw, found)
+    optional = {id: find_files(raw, get_source(id)) for table in FETCHED for id in table.sources}
+    specs = (*TABLES, *(table for table in FETCHED if all(optional[id] for id in table.sources)))
+    found |= {id: optional.get(id) or found[id] for table in specs for id in table.sources}
     frames = _read_all({id: paths for id, paths in found.items() if id != CONTOURS}, found[CONTOURS])
     outlines = frames.pop(CONTOURS)
-    tables = {table.name: table.make(frames) for table in TABLES}
+    tables = {table.name: table.make(frames) for table in specs}
     reconciliation = reconcile(frames, tables)
-    files = _files(tables, reconciliation, outlines)
+    files = _files(specs, tables, reconciliation, outlines)
     _write(files, to)
     return BuildResult(
         written=tuple(to / name for name in files),
         reconciliation=reconciliation,
-        skipped=tuple(source.id for source in list_sources() if source.id not in needed),
+        skipped=tuple(source.id for source in list_sources() if source.id not in found),
         left_out=tuple(left_out(frames)),
     )
 
@@ -138,9 +141,11 @@ def _join(parts: list[pd.DataFrame], source: Source, problems: list[Problem]) ->
     return joined[figures].reset_index(drop=True)
 
 
-def _files(tables: Mapping[str, pd.DataFrame], reconciliation: pd.DataFrame, outlines: dict) -> dict[str, bytes]:
+def _files(
+    specs: Sequence[Table], tables: Mapping[str, pd.DataFrame], reconciliation: pd.DataFrame, outlines: dict
+) -> dict[str, bytes]:
     files, resources = {}, []
-    for table in TABLES:
+    for table in specs:
         frame = tables[table.name]
         files[f"{table.name}.csv"] = table_csv(frame, table.fields, table.key)
         resources.append(table_resource(table, frame, files[f"{table.name}.csv"]))

@@ -1,5 +1,6 @@
 """The shipped tables: one pure function each, raw frames in, tidy frame out."""
 
+from tne_eval.sources.tables.digital import ENT_USE, PIX_CAMPAIGNS, PIX_CERTIFICATIONS, PREMISES
 from tne_eval.sources.tables.exams import DNB, DNB_COLLEGES, IVAC_COLLEGES
 from tne_eval.sources.tables.places import FIBRE, IFN, SKILLS, TNE_COUNTERS
 from tne_eval.sources.tables.schools import COLLEGES, IPS_COLLEGES, IPS_ECOLES, SEGREGATION
@@ -19,4 +20,7 @@ TABLES: tuple[Table, ...] = (
     TNE_COUNTERS,
 )
 
-__all__ = ["TABLES", "Field", "Table"]
+# Made only from files that were fetched: a build without them does not have these tables.
+FETCHED: tuple[Table, ...] = (ENT_USE, PIX_CAMPAIGNS, PIX_CERTIFICATIONS, PREMISES)
+
+__all__ = ["FETCHED", "TABLES", "Field", "Table"]

@@ -17,6 +17,7 @@ from tne_eval.sources.geography import list_departements, normalise_departements
 from tne_eval.sources.tables.spec import (
     DEPARTEMENT,
     SCHOOL_YEAR,
+    Field,
     Frames,
     Table,
     count,
@@ -29,6 +30,7 @@ _BY = ["departement", "school_year"]
 # The months without which the sum over a school year would be that of a part of it.
 _TAUGHT = {9, 10, 11, 12, 1, 2, 3, 4, 5, 6}
 _ABROAD = "099"
+_ABROAD_NAMES = {"etranger", "andorre"}
 _COLLEGE_LEVEL = r"^(?:[3-6] ?e(?:me)?|sixieme|cinquieme|quatrieme|troisieme)\b"
 
 
@@ -58,39 +60,209 @@ def _totals(schools: pd.DataFrame, figures: Mapping[str, tuple[str, str]]) -> pd
     return table.reset_index()
 
 
-def _ent_schools(raw: pd.DataFrame) -> pd.DataFrame:
-    """Weekly rows → one row per school and school year: visits, and the most users of a week."""
-    raw = raw[~raw["uai"].str.startswith(_ABROAD)]
-    day = raw["debutsemaine"].astype(int)
-    columns = {name: raw[name].astype(float) for kind, _ in _PROFILES.values() for name in _counts(kind)}
-    rows = pd.DataFrame({"uai": raw["uai"], "year": _school_year(day // 10_000, day // 100 % 100)} | columns)
-    schools = rows.groupby(["uai", "year"])
-    parts = {}
-    for name, (kind, _) in _PROFILES.items():
-        visits, users = _counts(kind)
-        blank = rows[visits].isna().groupby([rows["uai"], rows["year"]]).any()
-        parts[f"ent_visits_{name}"] = schools[visits].sum().mask(blank)
-        parts[f"{name}_users"] = schools[users].max()
-    table = pd.DataFrame(parts).rename_axis(["uai", "school_year"]).reset_index()
-    return table.assign(departement=departements_of_uais(table["uai"], file="dnma_profils"))
-
-
 def _counts(kind: str) -> tuple[str, str]:
     return f"visites_{kind}", f"utilisateurs_{kind}"
 
 
-def _ent_departements(raw: pd.DataFrame) -> pd.DataFrame:
-    """The server's sums by département × month: every figure is hidden, for nothing says how many schools it has."""
-    places = raw["departement"].map(plain_name)
-    raw = raw[places.isin({plain_name(name) for name in _names()})]
+def _blank(raw: pd.DataFrame, columns: list[str]) -> list[Problem]:
+    return [
+        Problem(raw.attrs.get("file", "dnma_profils"), int(row), name, "''", "a value", "Complete or remove this row.")
+        for name in columns
+        for row in raw.index[raw[name].isna()][:1000]
+    ]
+
+
+def _ent_of_schools(raw: pd.DataFrame) -> pd.DataFrame:
+    """Weekly rows of schools: visits, and the most users that a school had in a week."""
+    if problems := _blank(raw, ["uai", "debutsemaine"]):
+        raise ContractError(problems)
+    raw = raw[~raw["uai"].str.startswith(_ABROAD)]
+    day = raw["debutsemaine"].astype(int)
+    month = day // 100 % 100
+    year = _school_year(day // 10_000, month)
+    columns = {name: raw[name].astype(float) for kind, _ in _PROFILES.values() for name in _counts(kind)}
+    rows = pd.DataFrame({"uai": raw["uai"], "school_year": year} | columns)
+    schools = rows.groupby(["uai", "school_year"])
+    blank = rows[list(columns)].isna().groupby([rows["uai"], rows["school_year"]]).any()
+    parts = {}
+    for name, (kind, _) in _PROFILES.items():
+        visits, users = _counts(kind)
+        parts[f"ent_visits_{name}"] = schools[visits].sum().mask(blank[visits])
+        parts[f"{name}_users"] = schools[users].max()
+    table = pd.DataFrame(parts).reset_index()
+    numbers = table["uai"].drop_duplicates()
+    places = departements_of_uais(numbers, file=raw.attrs.get("file", "dnma_profils"))
+    table["departement"] = table["uai"].map(dict(zip(numbers, places, strict=True)))
+    months = month.groupby(year).agg(set)
+    whole_years = [found for found in months.index if months[found] >= _TAUGHT]
+    visits = [f"ent_visits_{name}" for name in _PROFILES]
+    table[visits] = table[visits].where(table["school_year"].isin(whole_years))
+    return _totals(table, {f"ent_visits_{name}": (f"{name}_users", f"{name}_users") for name in _PROFILES})
+
+
+def _ent_of_departements(raw: pd.DataFrame) -> pd.DataFrame:
+    """The server's sums by département × month: all hidden, for nothing says on how many schools they are built."""
+    if problems := _blank(raw, ["departement", "annee", "mois"]):
+        raise ContractError(problems)
+    raw = raw[~raw["departement"].map(plain_name).isin(_ABROAD_NAMES)]
     table = pd.DataFrame(
         {
-            "departement": normalise_departements(raw["departement"], file="dnma_profils"),
+            "departement": normalise_departements(raw["departement"], file=raw.attrs.get("file", "dnma_profils")),
             "school_year": _school_year(raw["annee"].astype(int), raw["mois"].astype(int)),
         }
     ).drop_duplicates()
-    table["schools"] = np.nan
+    hidden = {"schools": np.nan}
     for name in _PROFILES:
-        table[f"ent_visits_{name}"] = np.nan
-        table[f"ent_visits_{name}_status"] = "hidden"
-    return table.reset_index(drop=True)
+        hidden |= {f"ent_visits_{name}": np.nan, f"ent_visits_{name}_status": "hidden"}
+    return table[table["departement"].isin(list_departements())].assign(**hidden).reset_index(drop=True)
+
+
+def make_ent_use(frames: Frames) -> pd.DataFrame:
+    """Visits of each profile by département × school year; a school year not yet over is missing."""
+    raw = frames["dnma_profils"]
+    return _ent_of_departements(raw) if raw["uai"].isna().all() else _ent_of_schools(raw)
+
+
+def _summed(name: str, title: str, unit: str) -> tuple[Field, Field]:
+    """A sum and its status, as `_totals` makes them."""
+    return count(name, title, unit, f"{name}_status"), text(f"{name}_status", f"Statut : {title}")
+
+
+ENT_USE = Table(
+    name="ent_use",
+    title="Visites des espaces numériques de travail, par département, année scolaire et profil",
+    sources=("dnma_profils",),
+    make=make_ent_use,
+    fields=(
+        DEPARTEMENT,
+        SCHOOL_YEAR,
+        whole("schools", "Établissements raccordés", "établissements"),
+        *(
+            field
+            for name, (_, title) in _PROFILES.items()
+            for field in _summed(f"ent_visits_{name}", f"Visites des {title}", "visites")
+        ),
+    ),
+    key=("departement", "school_year"),
+    period="school_year",
+    period_type="school_year",
+    n="schools",
+    note=(
+        "Tous les établissements raccordés, écoles et lycées compris. Année scolaire de la semaine, de septembre à "
+        "août ; vide tant que le fichier n'a pas de semaine en chaque mois de septembre à juin. Le fichier agrégé par "
+        "département ne dit pas le nombre d'établissements : rien n'en est montré."
+    ),
+)
+
+
+def make_pix_campaigns(frames: Frames) -> pd.DataFrame:
+    """Pupils of collège levels who took part in a campaign; the total of a level is repeated on each palier."""
+    raw = frames["pix_campagnes"]
+    college = raw["niveau_scolaire"].map(plain_name).str.match(_COLLEGE_LEVEL)
+    if not college.any():
+        seen = ", ".join(sorted(raw["niveau_scolaire"].unique())[:10])
+        file = raw.attrs.get("file", "pix_campagnes")
+        remedy = "Check the file, or describe its levels."
+        raise ContractError([Problem(file, None, "niveau_scolaire", seen, "levels of collège (6e to 3e)", remedy)])
+    raw = raw[college]
+    rows = pd.DataFrame(
+        {
+            "departement": raw["departement_code"],
+            "school_year": raw["annee"].astype(int),
+            "uai": raw["uai"],
+            "level": raw["niveau_scolaire"],
+            "total": raw["total_participants"].astype(float),
+            "part": raw["total_participation_par_palier"].astype(float),
+        }
+    )
+    levels = rows.groupby([*_BY, "uai", "level"])
+    blank = rows["part"].isna().groupby([rows[name] for name in (*_BY, "uai", "level")]).any()
+    taken = levels["total"].max().fillna(levels["part"].sum().mask(blank)).rename("pix_campaign_participants")
+    schools = taken.groupby([*_BY, "uai"]).agg(lambda cells: cells.sum(skipna=False)).reset_index()
+    return _totals(schools, {"pix_campaign_participants": ("pix_campaign_participants",) * 2})
+
+
+PIX_CAMPAIGNS = Table(
+    name="pix_campaigns",
+    title="Pix : participants aux parcours de rentrée au collège, par département et année scolaire",
+    sources=("pix_campagnes",),
+    make=make_pix_campaigns,
+    fields=(
+        DEPARTEMENT,
+        SCHOOL_YEAR,
+        whole("schools", "Établissements", "établissements"),
+        *_summed("pix_campaign_participants", "Participants aux parcours de rentrée, de la 6e à la 3e", "élèves"),
+    ),
+    key=("departement", "school_year"),
+    period="school_year",
+    period_type="school_year",
+    n="schools",
+    note="Total de chaque niveau compté une fois ; s'il manque, somme de ses paliers.",
+)
+
+
+def make_pix_certifications(frames: Frames) -> pd.DataFrame:
+    """Pupils present at the certification, and those who obtained it."""
+    raw = frames["pix_certifications"]
+    schools = pd.DataFrame(
+        {
+            "departement": raw["departement_code"],
+            "school_year": raw["annee"].astype(int),
+            "pix_participants": raw["participants"].astype(float),
+            "pix_certified": raw["certifies"].astype(float),
+        }
+    )
+    return _totals(schools, dict.fromkeys(("pix_participants", "pix_certified"), ("pix_participants",) * 2))
+
+
+PIX_CERTIFICATIONS = Table(
+    name="pix_certifications",
+    title="Pix : participants à la certification et certifiés, par département et année scolaire",
+    sources=("pix_certifications",),
+    make=make_pix_certifications,
+    fields=(
+        DEPARTEMENT,
+        SCHOOL_YEAR,
+        whole("schools", "Établissements", "établissements"),
+        *_summed("pix_participants", "Participants à la certification", "élèves"),
+        *_summed("pix_certified", "Certifiés", "élèves"),
+    ),
+    key=("departement", "school_year"),
+    period="school_year",
+    period_type="school_year",
+    n="schools",
+    note="Collèges et lycées.",
+)
+
+
+def make_premises(frames: Frames) -> pd.DataFrame:
+    """Premises, and those that fixed 4G can serve, by département × quarter."""
+    raw = frames["arcep_fibre_departement"]
+    raw = raw[(raw["type"] == "all") & raw["code_dep"].isin(list_departements())]
+    day = raw["date"].astype(int)
+    return pd.DataFrame(
+        {
+            "departement": raw["code_dep"],
+            "quarter": day // 10_000 * 10 + (day // 100 % 100 - 1) // 3 + 1,
+            "premises": raw["nbr"].astype(float),
+            "premises_4g_fixed": raw["elig_4gf"].astype(float),
+        }
+    )
+
+
+PREMISES = Table(
+    name="premises",
+    title="Locaux, et locaux raccordables par la 4G fixe, par département et trimestre",
+    sources=("arcep_fibre_departement",),
+    make=make_premises,
+    fields=(
+        DEPARTEMENT,
+        whole("quarter", "Trimestre (20213 : troisième de 2021), situation à la fin du trimestre"),
+        count("premises", "Locaux", "locaux", "missing"),
+        count("premises_4g_fixed", "Locaux raccordables par la 4G fixe", "locaux", "missing"),
+    ),
+    key=("departement", "quarter"),
+    period="quarter",
+    period_type="quarter",
+    note="Locaux raccordables, non abonnés.",
+)
