@@ -48,7 +48,7 @@ bench: $(READY)  ## set up, then time reading, indices and catalogue against flo
 	$(BIN)/python bench/catalogue.py
 
 gates: $(READY)  ## set up, then the long checks: measured coverage of the intervals
-	@$(BIN)/python bench/coverage.py
+	@$(BIN)/python bench/interval_coverage.py
 
 lock: $(READY)  ## make both locks again, for Python 3.11.2
 	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11.2 --generate-hashes --no-header --no-annotate -q --upgrade -o requirements/uv.lock

@@ -126,7 +126,7 @@ def main() -> None:
     for id in sorted(alone, key=alone.get, reverse=True)[:5]:
         print(f"  alone {id}: {1000 * alone[id]:.0f} ms")
     ecoles = [entry.id for entry in _on_ecoles()]
-    sizes = [ECOLES // 2, ECOLES, 2 * ECOLES, 4 * ECOLES]
+    sizes = [ECOLES // 4, ECOLES // 2, ECOLES, 2 * ECOLES]
     panels = [whole_panel(size)[0] for size in sizes]
     times = best([lambda larger=larger: indicator_tables(ecoles, larger) for larger in panels], repeat)
     for size, seconds in zip(sizes, times, strict=True):

@@ -178,8 +178,6 @@ def main() -> int:
     parser.add_argument("--n", type=int, nargs="+", default=SIZES)
     parser.add_argument("--folder", type=Path, default=HERE.parent / ".bench")
     words = parser.parse_args()
-    # numba imports the package `coverage` where there is one, and would take the script of that name beside this one.
-    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != HERE.resolve()]
     sizes = sorted(words.n)
     words.folder.mkdir(parents=True, exist_ok=True)
     interpreter = peers_interpreter(words.folder)

@@ -17,7 +17,7 @@ KEYS = ["generator", "quantity", "method", "statistic", "schools"]
 
 
 def load_bench():
-    spec = importlib.util.spec_from_file_location("bench_coverage", ROOT / "bench" / "coverage.py")
+    spec = importlib.util.spec_from_file_location("bench_coverage", ROOT / "bench" / "interval_coverage.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -116,7 +116,7 @@ def test_the_table_has_every_case_with_enough_draws(table):
 
 
 def test_the_command_stands_in_the_table():
-    assert "python bench/coverage.py" in bench.TABLE.read_text(encoding="utf-8").splitlines()[0]
+    assert "python bench/interval_coverage.py" in bench.TABLE.read_text(encoding="utf-8").splitlines()[0]
 
 
 def test_the_rule_of_the_catalogue_is_the_one_the_table_gives(table):

@@ -13,6 +13,7 @@ from tne_eval.audit.settings import read_catalog_file
 from tne_eval.catalog import get_territory, list_indicators, list_sources, list_territories
 from tne_eval.errors import ContractError
 from tne_eval.indicators import compute_indicator
+from tne_eval.indicators.compute import variables_of
 
 OUTCOMES = {
     "eval_6e_colleges",
@@ -32,7 +33,10 @@ def register(panel):
 
 def test_every_indicator_and_every_named_outcome_has_a_need():
     needs = list_needs()
-    assert {need.indicator for need in needs if need.indicator} == {entry.id for entry in list_indicators()}
+    entries = {entry.id: entry for entry in list_indicators()}
+    named = {need.indicator for need in needs if need.indicator}
+    told = set().union(*(variables_of(entries[id]) for id in named))
+    assert all(variables_of(entry) <= told for entry in entries.values() if not entry.needs)
     assert {need.id for need in needs} >= OUTCOMES
     assert all(need.label and need.unit and need.nature and need.field and need.why for need in needs)
 
@@ -126,7 +130,7 @@ def test_how_names_the_data_set_or_the_holder(register):
         (lambda data: data["need"][0].pop("unit"), "unit"),
         (lambda data: data["need"][0].update(colour="red"), "colour"),
         (lambda data: data["need"][0].update(indicator="nothing"), "unknown indicator"),
-        (lambda data: data["need"].pop(0), "no need for it"),
+        (lambda data: data["need"].pop(0), "no need for its figures"),
         (lambda data: data["need"].append(data["need"][0]), "the same id twice"),
         (lambda data: data["need"][-1]["closed"].update(holder="personne"), "unknown holder"),
         (lambda data: data["question"][0]["needs"].append("nothing"), "unknown need"),

@@ -10,6 +10,7 @@ from functools import cache
 from tne_eval.audit.settings import read_catalog_file
 from tne_eval.catalog import list_indicators
 from tne_eval.errors import ContractError, Problem, UnknownNameError
+from tne_eval.indicators.compute import variables_of
 
 FILE = "needs.toml"
 
@@ -171,15 +172,19 @@ def _make_need(item: Mapping, where: str, problems: list[Problem]) -> Need | Non
 def _broken_links(holders: list[Holder], needs: list[Need], questions: list[ResearchQuestion]) -> list[Problem]:
     ids = [need.id for need in needs]
     known_holders = {holder.id for holder in holders}
-    indicators = {entry.id for entry in list_indicators()}
+    entries = list_indicators()
+    indicators = {entry.id for entry in entries}
     named = {need.indicator for need in needs if need.indicator}
+    # Several indicators of the same figures are one piece of information; one that needs a fetch names its sources.
+    told = set().union(*(variables_of(entry) for entry in entries if entry.id in named))
+    alone = {entry.id for entry in entries if not entry.needs and not variables_of(entry) <= told}
     wrong = [
         *(
             (f"need {id}", "the same id twice", "one id a need")
             for id in sorted({id for id in ids if ids.count(id) > 1})
         ),
         *((f"need {id}", "an unknown indicator", "one of the catalogue") for id in sorted(named - indicators)),
-        *((f"indicator {id}", "no need for it", "a need") for id in sorted(indicators - named)),
+        *((f"indicator {id}", "no need for its figures", "a need") for id in sorted(alone)),
         *(
             (f"need {need.id}", f"an unknown holder {need.closed.holder!r}", ", ".join(sorted(known_holders)))
             for need in needs

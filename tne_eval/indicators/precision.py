@@ -27,7 +27,7 @@ from tne_eval.indicators.resample import bootstrap
 from tne_eval.indicators.statistic import as_statistic
 
 METHODS = ("linearized", "bootstrap")
-# What an interval is about, in words. French readers find the sentence under the key `interval_<meaning>`.
+# What an interval is about, in words. French readers find the sentence under the key `interval.<meaning>`.
 MEANINGS = {
     "superpopulation": "The schools seen are taken as one draw of what could have been: the interval bounds the "
     "statistic of the process that made them. If all schools are seen, their own value has no sampling error.",

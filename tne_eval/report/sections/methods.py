@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tne_eval.catalog import list_indicators
@@ -69,16 +70,14 @@ def methods_coverage(facts: MethodsFacts) -> tuple[Block, ...]:
     """Share of ninety-five percent intervals that hold the true value, by number of schools."""
     blocks: list[Block] = []
     for (quantity, method), rows in facts.coverage.groupby(["quantity", "method"], sort=False):
+        tried = sorted(rows["schools"].unique())
         shown = [
             {
                 "Mesure": _statistic_name(statistic),
-                **{
-                    number(schools): percent(100 * share)
-                    for schools, share in zip(own["schools"], own["coverage"], strict=True)
-                },
+                **{number(schools): percent(100 * own["coverage"].get(schools, np.nan)) for schools in tried},
                 "Tient à partir de": _holds_from(own["holds_from"].iloc[0]),
             }
-            for statistic, own in rows.groupby("statistic", sort=False)
+            for statistic, own in rows.set_index("schools").groupby("statistic", sort=False)
         ]
         caption = sentence(
             "methods.coverage_caption",
@@ -99,9 +98,9 @@ def _coverage_frame(rule: Mapping) -> pd.DataFrame:
         [
             (quantity, method, statistic, schools, coverage, entry.get("holds_from"))
             for quantity in QUANTITIES
-            for method, entries in rule[quantity].items()
+            for method, entries in rule.get(quantity, {}).items()
             for statistic, entry in entries.items()
-            for schools, coverage in zip(rule["clusters"], entry["coverage"], strict=True)
+            for schools, coverage in zip(entry["clusters"], entry["coverage"], strict=True)
         ],
         columns=["quantity", "method", "statistic", "schools", "coverage", "holds_from"],
     )

@@ -13,6 +13,7 @@ import pandas as pd
 from tne_eval.catalog import disclosure_rule
 from tne_eval.errors import ContractError, Problem
 from tne_eval.sources.communes import departements_of_uais
+from tne_eval.sources.contract import MAX_ROWS_LISTED
 from tne_eval.sources.geography import list_departements, normalise_departements, plain_name
 from tne_eval.sources.tables.spec import (
     DEPARTEMENT,
@@ -39,6 +40,11 @@ def _school_year(year: pd.Series, month: pd.Series) -> pd.Series:
     return year - (month < 9)
 
 
+def _sum(values: pd.Series | pd.DataFrame, keys: list) -> pd.Series | pd.DataFrame:
+    """Sums by group, not known where a term is not."""
+    return values.groupby(keys).sum().mask(values.isna().groupby(keys).any())
+
+
 def _totals(schools: pd.DataFrame, figures: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """Sums by département × school year, each with its `…_status`.
 
@@ -51,12 +57,11 @@ def _totals(schools: pd.DataFrame, figures: Mapping[str, tuple[str, str]]) -> pd
     keys = [schools[name] for name in _BY]
     table = schools.groupby(_BY).size().rename("schools").to_frame()
     for name, (base, people) in figures.items():
-        known = schools[name].notna().groupby(keys).all()
-        total = schools[name].groupby(keys).sum().where(known)
+        total = _sum(schools[name], keys)
         few = (schools[base] > 0).groupby(keys).sum() < rule["min_schools"]
         few |= schools[people].groupby(keys).sum() < rule["min_pupils"]
         table[name] = total.mask(few)
-        table[f"{name}_status"] = np.select([few, ~known], ["hidden", "missing"], "observed")
+        table[f"{name}_status"] = np.select([total.isna(), few], ["missing", "hidden"], "observed")
     return table.reset_index()
 
 
@@ -64,18 +69,19 @@ def _counts(kind: str) -> tuple[str, str]:
     return f"visites_{kind}", f"utilisateurs_{kind}"
 
 
-def _blank(raw: pd.DataFrame, columns: list[str]) -> list[Problem]:
-    return [
-        Problem(raw.attrs.get("file", "dnma_profils"), int(row), name, "''", "a value", "Complete or remove this row.")
+def _refuse_blank(raw: pd.DataFrame, columns: list[str], source: str) -> None:
+    problems = [
+        Problem(raw.attrs.get("file", source), int(row), name, "''", "a value", "Complete or remove this row.")
         for name in columns
-        for row in raw.index[raw[name].isna()][:1000]
+        for row in raw.index[raw[name].isna()][:MAX_ROWS_LISTED]
     ]
+    if problems:
+        raise ContractError(problems)
 
 
 def _ent_of_schools(raw: pd.DataFrame) -> pd.DataFrame:
     """Weekly rows of schools: visits, and the most users that a school had in a week."""
-    if problems := _blank(raw, ["uai", "debutsemaine"]):
-        raise ContractError(problems)
+    _refuse_blank(raw, ["uai", "debutsemaine"], "dnma_profils")
     raw = raw[~raw["uai"].str.startswith(_ABROAD)]
     day = raw["debutsemaine"].astype(int)
     month = day // 100 % 100
@@ -83,11 +89,11 @@ def _ent_of_schools(raw: pd.DataFrame) -> pd.DataFrame:
     columns = {name: raw[name].astype(float) for kind, _ in _PROFILES.values() for name in _counts(kind)}
     rows = pd.DataFrame({"uai": raw["uai"], "school_year": year} | columns)
     schools = rows.groupby(["uai", "school_year"])
-    blank = rows[list(columns)].isna().groupby([rows["uai"], rows["school_year"]]).any()
+    keys = [rows["uai"], rows["school_year"]]
     parts = {}
     for name, (kind, _) in _PROFILES.items():
         visits, users = _counts(kind)
-        parts[f"ent_visits_{name}"] = schools[visits].sum().mask(blank[visits])
+        parts[f"ent_visits_{name}"] = _sum(rows[visits], keys)
         parts[f"{name}_users"] = schools[users].max()
     table = pd.DataFrame(parts).reset_index()
     numbers = table["uai"].drop_duplicates()
@@ -102,8 +108,7 @@ def _ent_of_schools(raw: pd.DataFrame) -> pd.DataFrame:
 
 def _ent_of_departements(raw: pd.DataFrame) -> pd.DataFrame:
     """The server's sums by département × month: all hidden, for nothing says on how many schools they are built."""
-    if problems := _blank(raw, ["departement", "annee", "mois"]):
-        raise ContractError(problems)
+    _refuse_blank(raw, ["departement", "annee", "mois"], "dnma_profils")
     raw = raw[~raw["departement"].map(plain_name).isin(_ABROAD_NAMES)]
     table = pd.DataFrame(
         {
@@ -158,6 +163,7 @@ ENT_USE = Table(
 def make_pix_campaigns(frames: Frames) -> pd.DataFrame:
     """Pupils of collège levels who took part in a campaign; the total of a level is repeated on each palier."""
     raw = frames["pix_campagnes"]
+    _refuse_blank(raw, ["departement_code"], "pix_campagnes")
     college = raw["niveau_scolaire"].map(plain_name).str.match(_COLLEGE_LEVEL)
     if not college.any():
         seen = ", ".join(sorted(raw["niveau_scolaire"].unique())[:10])
@@ -175,10 +181,10 @@ def make_pix_campaigns(frames: Frames) -> pd.DataFrame:
             "part": raw["total_participation_par_palier"].astype(float),
         }
     )
-    levels = rows.groupby([*_BY, "uai", "level"])
-    blank = rows["part"].isna().groupby([rows[name] for name in (*_BY, "uai", "level")]).any()
-    taken = levels["total"].max().fillna(levels["part"].sum().mask(blank)).rename("pix_campaign_participants")
-    schools = taken.groupby([*_BY, "uai"]).agg(lambda cells: cells.sum(skipna=False)).reset_index()
+    keys = [*_BY, "uai", "level"]
+    parts = _sum(rows["part"], [rows[name] for name in keys])
+    taken = rows.groupby(keys)["total"].max().fillna(parts).rename("pix_campaign_participants")
+    schools = _sum(taken, keys[:-1]).reset_index()
     return _totals(schools, {"pix_campaign_participants": ("pix_campaign_participants",) * 2})
 
 
@@ -204,6 +210,7 @@ PIX_CAMPAIGNS = Table(
 def make_pix_certifications(frames: Frames) -> pd.DataFrame:
     """Pupils present at the certification, and those who obtained it."""
     raw = frames["pix_certifications"]
+    _refuse_blank(raw, ["departement_code"], "pix_certifications")
     schools = pd.DataFrame(
         {
             "departement": raw["departement_code"],
