@@ -12,7 +12,7 @@ import pandas as pd
 from tne_eval.catalog import list_indicators
 from tne_eval.french import listing, number, percent, phrase, sentence, typeset
 from tne_eval.indicators import check_published_values, precision_rule
-from tne_eval.report.blocks import Block, Note, Paragraph, Table, Title, Verdict
+from tne_eval.report.blocks import Block, Bullets, Note, Paragraph, Table, Title, Verdict
 
 QUANTITIES = ("level", "change", "difference")
 
@@ -85,7 +85,9 @@ def methods_coverage(facts: MethodsFacts) -> tuple[Block, ...]:
             method=phrase(f"methods.method_{method}"),
         )
         blocks.append(Table(f"couverture_{quantity}_{method}", caption, pd.DataFrame(shown), data=rows))
-    return (Paragraph(sentence("methods.coverage")), *blocks, Note(sentence("methods.coverage_note"), kind="limit"))
+    meanings = Bullets(tuple(sentence(f"interval.{meaning}") for meaning in ("superpopulation", "sample", "none")))
+    note = Note(sentence("methods.coverage_note"), kind="limit")
+    return (Paragraph(sentence("methods.coverage")), *blocks, note, Paragraph(sentence("methods.meanings")), meanings)
 
 
 def _holds_from(schools: float) -> str:
