@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tne_eval.catalog import list_indicators
-from tne_eval.french import listing, number, percent, phrase, sentence, typeset
+from tne_eval.french import listing, number, phrase, sentence, typeset
 from tne_eval.indicators import check_published_values, precision_rule
 from tne_eval.report.blocks import Block, Bullets, Note, Paragraph, Table, Title, Verdict
 
@@ -74,8 +74,8 @@ def methods_coverage(facts: MethodsFacts) -> tuple[Block, ...]:
         shown = [
             {
                 "Mesure": _statistic_name(statistic),
-                **{number(schools): percent(100 * own["coverage"].get(schools, np.nan)) for schools in tried},
-                "Tient à partir de": _holds_from(own["holds_from"].iloc[0]),
+                **{number(schools): number(100 * own["coverage"].get(schools, np.nan), 1) for schools in tried},
+                "Tient dès": _holds_from(own["holds_from"].iloc[0]),
             }
             for statistic, own in rows.set_index("schools").groupby("statistic", sort=False)
         ]
