@@ -26,9 +26,10 @@ from scipy import integrate, stats
 
 from tne_eval.errors import DesignError
 from tne_eval.indicators.change import Difference, change_over_time, difference_between
+from tne_eval.indicators.clusters import Totals, cluster_totals
 from tne_eval.indicators.inequality import concentration_index, gradient
-from tne_eval.indicators.influence import influence, influence_concentration
-from tne_eval.indicators.precision import Totals, bound, cluster_totals, influence_gradient
+from tne_eval.indicators.influence import influence, influence_concentration, influence_gradient
+from tne_eval.indicators.precision import bound
 from tne_eval.indicators.resample import bootstrap
 from tne_eval.indicators.statistic import as_statistic
 

@@ -8,9 +8,9 @@ from scipy import stats
 from test_inequality import NAMES, REFERENCE, generated, survey
 
 from tne_eval.errors import DesignError, UnknownNameError
+from tne_eval.indicators.clusters import cluster_error
 from tne_eval.indicators.inequality import concentration_index
 from tne_eval.indicators.influence import (
-    cluster_error,
     influence,
     influence_concentration,
     linearized_error,

@@ -9,19 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from tne_eval.catalog import precision_rule
 from tne_eval.errors import DesignError
 from tne_eval.indicators.change import Sample, change_over_time, covariance_over_periods, difference_between
+from tne_eval.indicators.clusters import cluster_error, cluster_totals
 from tne_eval.indicators.inequality import concentration_index, gradient
-from tne_eval.indicators.influence import cluster_error, influence, influence_concentration, linearized_error
+from tne_eval.indicators.influence import influence, influence_concentration, influence_gradient, linearized_error
 from tne_eval.indicators.precision import (
     MEANINGS,
     bound,
-    cluster_totals,
     confidence_interval,
-    influence_gradient,
     interval_around,
     measured_coverage,
-    precision_rule,
 )
 from tne_eval.indicators.statistic import as_statistic
 

@@ -31,6 +31,7 @@ from tne_eval.catalog.load import (
     list_questions,
     list_sources,
     list_territories,
+    precision_rule,
     published_values,
     read_sentences,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "list_questions",
     "list_sources",
     "list_territories",
+    "precision_rule",
     "published_values",
     "read_sentences",
 ]

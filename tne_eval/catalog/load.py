@@ -207,6 +207,13 @@ def disclosure_rule() -> Mapping[str, int]:
 
 
 @cache
+def precision_rule() -> Mapping[str, Mapping]:
+    """The measured rule of `precision.toml`: quantity, method, statistic → coverage by number of clusters."""
+    data, _ = _read(_FOLDER / "precision.toml")
+    return types.MappingProxyType(data)
+
+
+@cache
 def read_sentences() -> Mapping[str, Mapping[str, str]]:
     """French sentences with named places, by section, for readers of reports."""
     data, _ = _read(_FOLDER / "sentences.toml")

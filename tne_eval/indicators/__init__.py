@@ -27,7 +27,7 @@ from tne_eval.indicators.inequality import (
 from tne_eval.indicators.influence import influence, influence_concentration, linearized_error, recentered_influence
 from tne_eval.indicators.moments import intraclass_correlation, mean, variance
 from tne_eval.indicators.oaxaca import oaxaca_blinder
-from tne_eval.indicators.precision import confidence_interval, precision_rule
+from tne_eval.indicators.precision import confidence_interval
 from tne_eval.indicators.published import check_published_values
 from tne_eval.indicators.quantiles import polarization, quantile, quantile_ratio, quantile_share, share_ratio
 from tne_eval.indicators.resample import bootstrap
@@ -86,7 +86,6 @@ __all__ = [
     "normalized_exposure",
     "oaxaca_blinder",
     "polarization",
-    "precision_rule",
     "quantile",
     "quantile_ratio",
     "quantile_share",

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from tne_eval.errors import DesignError
+from tne_eval.indicators.clusters import Totals, cluster_totals
 from tne_eval.indicators.influence import influence
-from tne_eval.indicators.precision import Totals, check_precision, cluster_totals
+from tne_eval.indicators.precision import check_precision
 from tne_eval.indicators.statistic import as_statistic
 
 

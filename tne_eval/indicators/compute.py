@@ -85,8 +85,7 @@ def compute_indicator(id: str, panel: pd.DataFrame, territory: str | None = None
     """
     entry, index = get_indicator(id), PanelIndex(panel)
     place = None if territory is None else get_territory(territory)
-    parts = _values(entry, index, LEVELS[:1] if place is None else LEVELS)
-    rows = pd.concat([part.to_rows(index.periods) for part in parts], ignore_index=True)
+    rows = _rows(entry, index, LEVELS[:1] if place is None else LEVELS)
     if place is not None:
         academie = academie_of(place.departement)
         alone = sum(academie_of(code) == academie for code in list_departements()) == 1
@@ -110,9 +109,7 @@ def compute_indicator(id: str, panel: pd.DataFrame, territory: str | None = None
 
 def all_rows(indicator: Indicator, panel: pd.DataFrame) -> pd.DataFrame:
     """Rows `unit_type, unit, period, value, n, status` of every département, académie and France."""
-    index = PanelIndex(panel)
-    parts = [part.to_rows(index.periods) for part in _values(indicator, index, LEVELS)]
-    return pd.concat(parts, ignore_index=True)
+    return _rows(indicator, PanelIndex(panel), LEVELS)
 
 
 def example_values(indicator: Indicator, example: Example) -> dict[str, float]:
@@ -124,6 +121,10 @@ def example_values(indicator: Indicator, example: Example) -> dict[str, float]:
 def variables_of(indicator: Indicator, role: str | None = None) -> set[str]:
     """Names of the variables in the inputs of an indicator, or in one of them."""
     return _names(indicator.inputs if role is None else indicator.inputs[role])
+
+
+def _rows(entry: Indicator, index: PanelIndex, levels: Sequence[str]) -> pd.DataFrame:
+    return pd.concat([part.to_rows(index.periods) for part in _values(entry, index, levels)], ignore_index=True)
 
 
 def _values(entry: Indicator, index: PanelIndex, levels: Sequence[str]) -> list[Values]:

@@ -21,8 +21,6 @@ from tne_eval.indicators.panel_index import HIDDEN, MISSING, OBSERVED, PanelInde
 from tne_eval.indicators.segments import Segments, sort_segments
 from tne_eval.sources.panel import STATUSES
 
-RESULT = ["unit_type", "unit", "period", "value", "n"]
-
 
 class Values(NamedTuple):
     """Values of one level: `unit` labels (u,), and (u, p) arrays over the periods of the index.

@@ -195,6 +195,12 @@ def mean_above_zero(value: np.ndarray, weight: np.ndarray, what: str) -> float:
 
 def positive_mean(value: np.ndarray, weight: np.ndarray, what: str, above_zero: bool = False) -> float:
     """Weighted mean of values of zero or more (or above zero), refused where one is below or all are zero."""
+    check_signs(value, what, above_zero)
+    return mean_above_zero(value, weight, what)
+
+
+def check_signs(value: np.ndarray, what: str, above_zero: bool = False) -> None:
+    """DesignError where a value is below zero, or at zero where `above_zero`."""
     least = value.min()
     if least < 0 or (above_zero and least == 0):
         raise DesignError(
@@ -202,7 +208,6 @@ def positive_mean(value: np.ndarray, weight: np.ndarray, what: str, above_zero: 
             why=f"the smallest is {least:g}",
             remedy="leave these units out and say so, or take a statistic that allows them",
         )
-    return mean_above_zero(value, weight, what)
 
 
 def entropy_terms(value: np.ndarray, weight: np.ndarray, alpha: float) -> tuple[np.ndarray, float, np.ndarray]:
@@ -215,11 +220,18 @@ def entropy_terms(value: np.ndarray, weight: np.ndarray, alpha: float) -> tuple[
     mean = positive_mean(value, weight, f"the generalised entropy of order {alpha:g}", above_zero=alpha <= 0)
     ratio = value / mean
     with np.errstate(all="ignore"):
-        terms = boxcox(ratio, alpha) if alpha < 0.5 else ratio * boxcox(ratio, alpha - 1)
-        if alpha >= 0.5:
-            terms[ratio == 0] = 0.0
-        index = float(terms @ weight / weight.sum() / (alpha - 1 if alpha < 0.5 else alpha))
-    return ratio, _finite(index, "alpha", alpha), terms
+        terms, divisor = entropy_powers(ratio, alpha)
+        index = float(terms @ weight / weight.sum() / divisor)
+    return ratio, finite_index(index, "alpha", alpha), terms
+
+
+def entropy_powers(ratio: np.ndarray, alpha: float) -> tuple[np.ndarray, float]:
+    """Terms of values over their mean, and what their mean is divided by to give GE(α); see `entropy_terms`."""
+    if alpha < 0.5:
+        return boxcox(ratio, alpha), alpha - 1
+    terms = ratio * boxcox(ratio, alpha - 1)
+    terms[ratio == 0] = 0.0
+    return terms, alpha
 
 
 def atkinson_terms(value: np.ndarray, weight: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray, float]:
@@ -231,7 +243,7 @@ def atkinson_terms(value: np.ndarray, weight: np.ndarray, epsilon: float) -> tup
     ratio, order = value / mean, 1 - epsilon
     with np.errstate(all="ignore"):
         terms = boxcox(ratio, order)
-        level = _finite(float(terms @ weight / weight.sum()), "epsilon", epsilon)
+        level = finite_index(float(terms @ weight / weight.sum()), "epsilon", epsilon)
         index = float(-np.expm1(np.log1p(order * level) / order if order else level))
     return ratio, terms, index
 
@@ -244,6 +256,17 @@ def concentration_scale(
     if correction is None:
         mean_above_zero(value, weight, "the concentration index")
         return 1 / mean, -1 / mean**2
+    low, high = correction_bounds(value, correction, bounds)
+    if correction == "erreygers":
+        return 4 / (high - low), 0.0
+    if value.max() == low or value.min() == high:
+        raise DesignError("all values lie at one bound", why="Wagstaff's correction divides by the distance to it")
+    span = (high - mean) * (mean - low)
+    return (high - low) / span, -(high - low) * (high + low - 2 * mean) / span**2
+
+
+def correction_bounds(value: np.ndarray, correction: str, bounds: tuple[float, float]) -> tuple[float, float]:
+    """The bounds of a correction; DesignError on an unknown one, wrong bounds, or values outside them."""
     if correction not in ("wagstaff", "erreygers"):
         raise DesignError(f"unknown correction {correction!r}", remedy="choose wagstaff, erreygers or None")
     low, high = (finite_number("a bound", bound) for bound in bounds) if np.shape(bounds) == (2,) else (0.0, 0.0)
@@ -255,15 +278,11 @@ def concentration_scale(
             why=f"they go from {value.min():g} to {value.max():g}",
             remedy="give the bounds of the value, (0, 100) for percents",
         )
-    if correction == "erreygers":
-        return 4 / (high - low), 0.0
-    if value.max() == low or value.min() == high:
-        raise DesignError("all values lie at one bound", why="Wagstaff's correction divides by the distance to it")
-    span = (high - mean) * (mean - low)
-    return (high - low) / span, -(high - low) * (high + low - 2 * mean) / span**2
+    return low, high
 
 
-def _finite(index: float, name: str, parameter: float) -> float:
-    if not np.isfinite(index):
+def finite_index(index, name: str, parameter: float):
+    """An index, or an array of them; DesignError where one is not finite."""
+    if not np.isfinite(index).all():
         raise DesignError(f"{name} = {parameter:g} is too far from zero for these values", why="a power overflows")
     return index

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
 from tne_eval.indicators.arrays import weighted_arrays
-from tne_eval.indicators.groups import label_codes
-from tne_eval.indicators.inequality import atkinson_terms, concentration_scale, entropy_terms, positive_mean
+from tne_eval.indicators.clusters import cluster_error
+from tne_eval.indicators.inequality import (
+    atkinson_terms,
+    concentration_scale,
+    entropy_terms,
+    gradient,
+    positive_mean,
+)
 from tne_eval.indicators.quantiles import (
     check_ranks,
     cut_totals,
@@ -72,6 +77,19 @@ def influence_concentration(
     return _with_zeros((scale * moved + slope * index * (checked - mean)) / total, weight)
 
 
+def influence_gradient(value: ArrayLike, position: ArrayLike, weight: ArrayLike | None = None) -> np.ndarray:
+    """(n,) linearised variable of the slope of `gradient`; rows of zero weight get 0.
+
+    Raises DesignError as `gradient` does. Source: Binder (1983), for weighted least squares.
+    """
+    slope = gradient(value, position, weight).slope
+    value, position = np.asarray(value, dtype=float), np.asarray(position, dtype=float)
+    weight = np.ones(len(value)) if weight is None else np.asarray(weight, dtype=float)
+    centred = position - np.average(position, weights=weight)
+    residual = value - np.average(value, weights=weight) - slope * centred
+    return np.where(weight > 0, centred * residual / (weight @ centred**2), 0.0)
+
+
 def recentered_influence(value: ArrayLike, statistic: object, weight: ArrayLike | None = None) -> np.ndarray:
     """(n,) recentred influence function: statistic + (Σ weight) × z, whose weighted mean is the statistic.
 
@@ -107,52 +125,6 @@ def linearized_error(
     See `cluster_error`. Raises DesignError as it and `influence` do.
     """
     return cluster_error(influence(statistic, value, weight), weight, cluster, strata)
-
-
-def cluster_error(
-    z: ArrayLike, weight: ArrayLike | None = None, cluster: ArrayLike | None = None, strata: ArrayLike | None = None
-) -> float:
-    """Standard error of Σ weight × z over clusters drawn with replacement inside strata (ultimate clusters).
-
-    The square root of Σ_h n_h / (n_h − 1) Σ_i (d_hi − mean of d_h)², with d_hi the total of weight × z in cluster i of
-    the n_h of stratum h.
-
-    Parameters
-    ----------
-    z : (n,) linearised variable, of `influence` or `influence_concentration`; the others as in `linearized_error`.
-
-    Rows of zero weight are left out. Raises DesignError on missing labels, labels of another length, and a stratum with
-    a single cluster, which is named. Source: Hansen, Hurwitz and Madow (1953); Wolter (2007).
-    """
-    checked, used = weighted_arrays(weight, z=z)
-    keep = slice(None) if len(checked) == np.size(z) else np.asarray(weight, dtype=float) > 0
-    total = used * checked
-    size = np.size(z)
-    stratum, names = (None, None) if strata is None else label_codes(strata, "strata", keep, size)
-    code, labels = (None, None) if cluster is None else label_codes(cluster, "cluster", keep, size)
-    if code is not None:
-        if stratum is not None:
-            # A label met in two strata is two clusters.
-            code, labels = pd.factorize(stratum * len(labels) + code)
-            first = np.empty(len(labels), dtype=np.int64)
-            first[code] = stratum
-            stratum = first
-        total = np.bincount(code, weights=total, minlength=len(labels))
-    if stratum is None:
-        stratum, names = np.zeros(len(total), dtype=np.int64), None
-    count = np.bincount(stratum)
-    if (count < 2).any():
-        alone = "" if names is None else ", ".join(map(str, names[count < 2][:10]))
-        raise DesignError(
-            "an error needs two clusters or more" + (f" in each stratum: {alone}" if alone else ""),
-            why="one cluster does not show how clusters vary",
-            remedy="merge small strata" if alone else "give schools, not their territory, as clusters",
-        )
-    centred = total - (np.bincount(stratum, weights=total) / count)[stratum]
-    # Scaled by the largest, so that no square leaves the range of floats.
-    scale = np.abs(centred).max() or 1.0
-    squares = np.bincount(stratum, weights=(centred / scale) ** 2)
-    return float(scale * np.sqrt((count / (count - 1)) @ squares))
 
 
 def _with_zeros(z: np.ndarray, weight: ArrayLike | None) -> np.ndarray:

@@ -7,21 +7,17 @@ the variance estimate itself: few when a handful of schools makes most of the va
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from tne_eval.catalog import precision_rule
 from tne_eval.errors import DesignError
-from tne_eval.indicators.arrays import weighted_arrays
-from tne_eval.indicators.groups import label_codes
-from tne_eval.indicators.inequality import gradient
+from tne_eval.indicators.clusters import Totals, centred_totals, cluster_totals
 from tne_eval.indicators.influence import influence
 from tne_eval.indicators.resample import bootstrap
 from tne_eval.indicators.statistic import as_statistic
@@ -38,7 +34,6 @@ MEANINGS = {
 }
 _OWN_SCALE = ("mean", "quantile", "concentration_index", "gradient")
 _AT_MOST_ONE = ("gini", "atkinson")
-_RULE = Path(__file__).parents[1] / "catalog" / "precision.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +69,6 @@ class Interval:
         return MEANINGS[self.meaning]
 
 
-class Totals(NamedTuple):
-    """Linearised variable summed by cluster: what every clustered error is made of.
-
-    `total` (clusters,), `stratum` (clusters,) codes from 0, `label` (clusters,); `strata` labels of the strata.
-    """
-
-    total: np.ndarray
-    stratum: np.ndarray
-    label: np.ndarray
-    strata: np.ndarray
-
-
 class Bounds(NamedTuple):
     """Error, bounds and degrees of freedom of an interval."""
 
@@ -93,12 +76,6 @@ class Bounds(NamedTuple):
     low: float
     high: float
     df: float
-
-
-@cache
-def precision_rule() -> Mapping[str, Mapping]:
-    """The measured rule of `catalog/precision.toml`: quantity, method, statistic → coverage by number of clusters."""
-    return tomllib.loads(_RULE.read_text(encoding="utf-8"))
 
 
 def measured_coverage(quantity: str, statistic: str, method: str, n_clusters: int) -> tuple[float | None, int | None]:
@@ -274,45 +251,6 @@ def bound(
     return Bounds(float(error), float(low), float(high), df)
 
 
-def cluster_totals(
-    z: ArrayLike, weight: ArrayLike | None = None, cluster: ArrayLike | None = None, strata: ArrayLike | None = None
-) -> Totals:
-    """Linearised variable summed by cluster.
-
-    Parameters
-    ----------
-    z : (n,) of `influence`, `influence_concentration` or `influence_gradient`; weight, cluster, strata : (n,) or None.
-
-    Rows of zero weight are left out; a label met in two strata is two clusters. Raises DesignError on missing labels or
-    labels of another length.
-    """
-    checked, used = weighted_arrays(weight, z=z)
-    keep = np.ones(np.size(z), dtype=bool) if weight is None else np.asarray(weight, dtype=float) > 0
-    size = len(checked)
-    code, label = (
-        (np.arange(size), np.arange(size)) if cluster is None else label_codes(cluster, "cluster", keep, len(keep))
-    )
-    layer, strata_label = (
-        (np.zeros(size, int), np.zeros(1, int)) if strata is None else label_codes(strata, "strata", keep, len(keep))
-    )
-    pair, place = np.unique(layer * len(label) + code, return_inverse=True)
-    stratum, code = np.divmod(pair, len(label))
-    return Totals(np.bincount(place, weights=used * checked), stratum, label[code], strata_label)
-
-
-def influence_gradient(value: ArrayLike, position: ArrayLike, weight: ArrayLike | None = None) -> np.ndarray:
-    """(n,) linearised variable of the slope of `gradient`; rows of zero weight get 0.
-
-    Raises DesignError as `gradient` does. Source: Binder (1983), for weighted least squares.
-    """
-    slope = gradient(value, position, weight).slope
-    value, position = np.asarray(value, dtype=float), np.asarray(position, dtype=float)
-    weight = np.ones(len(value)) if weight is None else np.asarray(weight, dtype=float)
-    centred = position - np.average(position, weights=weight)
-    residual = value - np.average(value, weights=weight) - slope * centred
-    return np.where(weight > 0, centred * residual / (weight @ centred**2), 0.0)
-
-
 def _sampling_fraction(population: object, totals: Totals) -> np.ndarray:
     """Share of the clusters of each stratum that is seen; 0 where the population has no end."""
     seen = np.bincount(totals.stratum)
@@ -334,14 +272,7 @@ def _sampling_fraction(population: object, totals: Totals) -> np.ndarray:
 
 def _stratum_variances(totals: Totals) -> tuple[np.ndarray, np.ndarray]:
     """Variance n/(n−1) Σ (d − mean)² of each stratum, and its degrees of freedom from the kurtosis of its totals."""
-    count = np.bincount(totals.stratum).astype(float)
-    if (count < 2).any():
-        raise DesignError(
-            "an error needs two clusters or more in each stratum",
-            why=f"the smallest holds {int(count.min())}",
-            remedy="merge strata, or give the schools as clusters",
-        )
-    centred = totals.total - (np.bincount(totals.stratum, weights=totals.total) / count)[totals.stratum]
+    count, centred = centred_totals(totals)
     square = np.bincount(totals.stratum, weights=centred**2)
     fourth = np.bincount(totals.stratum, weights=centred**4)
     kurtosis = np.divide(count * fourth, square**2, out=np.full(len(count), 3.0), where=square > 0)

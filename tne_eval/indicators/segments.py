@@ -10,6 +10,7 @@ from scipy.special import boxcox
 
 from tne_eval.errors import DesignError
 from tne_eval.indicators.arrays import weighted_arrays
+from tne_eval.indicators.inequality import check_signs, correction_bounds, entropy_powers, finite_index
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,10 +114,8 @@ def generalized_entropy(rows: Segments, alpha: float) -> np.ndarray:
     what = f"the generalised entropy of order {alpha:g}"
     ratio = rows.value / _positive_means(rows, what, above_zero=alpha <= 0)[rows.code]
     with np.errstate(all="ignore"):
-        terms = boxcox(ratio, alpha) if alpha < 0.5 else ratio * boxcox(ratio, alpha - 1)
-        if alpha >= 0.5:
-            terms[ratio == 0] = 0.0
-        return _finite(rows.total(terms) / rows.mass / (alpha - 1 if alpha < 0.5 else alpha), "alpha", alpha)
+        terms, divisor = entropy_powers(ratio, alpha)
+        return finite_index(rows.total(terms) / rows.mass / divisor, "alpha", alpha)
 
 
 def atkinson(rows: Segments, epsilon: float) -> np.ndarray:
@@ -127,7 +126,7 @@ def atkinson(rows: Segments, epsilon: float) -> np.ndarray:
     order = 1 - epsilon
     with np.errstate(all="ignore"):
         level = rows.total(boxcox(rows.value / mean[rows.code], order)) / rows.mass
-        return _finite(-np.expm1(np.log1p(order * level) / order if order else level), "epsilon", epsilon)
+        return finite_index(-np.expm1(np.log1p(order * level) / order if order else level), "epsilon", epsilon)
 
 
 def mid_rank(rows: Segments) -> np.ndarray:
@@ -144,17 +143,7 @@ def concentration_index(
     covariance = rows.total((rows.value - rows.mean[rows.code]) * (mid_rank(rows) - 0.5)) / rows.mass
     if correction is None:
         return 2 * covariance / _means_above_zero(rows, "the concentration index")
-    if correction not in ("wagstaff", "erreygers"):
-        raise DesignError(f"unknown correction {correction!r}", remedy="choose wagstaff, erreygers or None")
-    low, high = map(float, bounds)
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise DesignError(f"bounds are {bounds!r}", why="two finite numbers are needed, the lower one first")
-    if rows.value.min() < low or rows.value.max() > high:
-        raise DesignError(
-            f"values lie outside the bounds {low:g} and {high:g}",
-            why=f"they go from {rows.value.min():g} to {rows.value.max():g}",
-            remedy="give the bounds of the value, (0, 100) for percents",
-        )
+    low, high = correction_bounds(rows.value, correction, bounds)
     if correction == "erreygers":
         return 8 * covariance / (high - low)
     span = (high - rows.mean) * (rows.mean - low)
@@ -336,17 +325,5 @@ def _means_above_zero(rows: Segments, what: str) -> np.ndarray:
 
 
 def _positive_means(rows: Segments, what: str, above_zero: bool = False) -> np.ndarray:
-    least = rows.value.min()
-    if least < 0 or (above_zero and least == 0):
-        raise DesignError(
-            f"{what} needs values {'above zero' if above_zero else 'of zero or more'}",
-            why=f"the smallest is {least:g}",
-            remedy="leave these units out and say so, or take a statistic that allows them",
-        )
+    check_signs(rows.value, what, above_zero)
     return _means_above_zero(rows, what)
-
-
-def _finite(index: np.ndarray, name: str, parameter: float) -> np.ndarray:
-    if not np.isfinite(index).all():
-        raise DesignError(f"{name} = {parameter:g} is too far from zero for these values", why="a power overflows")
-    return index

@@ -17,7 +17,7 @@ from tne_eval.sources.periods import session_exposed
 
 _KEY = re.compile(rb'<meta name="tne-eval-key" content="([0-9a-f]{64})">')
 _WAVES = {1: "Démonstrateur (2020)", 2: "Extension (dès 2022)"}
-# Reports about no single territory, most read first, and the words that lead to them.
+# Reports about no single territory: id (with "_" for "-", their notebook), and the words that lead to it.
 OTHERS = {
     "synthese": "Lire la synthèse des douze territoires",
     "qualite-donnees": "Ce qui existe, ce qui manque, ce qui n’est pas plausible dans les données",

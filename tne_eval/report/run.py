@@ -20,10 +20,9 @@ from tne_eval.catalog import get_territory, list_territories
 from tne_eval.errors import ReportError, TneError
 from tne_eval.paths import shipped
 from tne_eval.report import manifest as records
+from tne_eval.report.index import OTHERS, write_index
 from tne_eval.report.publish import STAGING, locked, publish_file, publish_folder
 
-# Reports that are about no single territory: id (also their notebook).
-WHOLE = ("synthese", "qualite_donnees", "methodes")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
 
 
@@ -93,7 +92,7 @@ def make_all_reports(
     on_event : called, in this process, when a report starts and when it ends.
     """
     jobs = [territory_job(territory.id) for territory in list_territories()]
-    jobs += [Job(id.replace("_", "-"), shipped("notebooks") / f"{id}.ipynb", {}) for id in WHOLE]
+    jobs += [Job(id, shipped("notebooks") / f"{id.replace('-', '_')}.ipynb", {}) for id in OTHERS]
     return make_reports(jobs, out, edition=edition, workers=workers, on_event=on_event)
 
 
@@ -138,8 +137,6 @@ def make_reports(
             tell("end", job, result)
     if waiting:
         _make_waiting(waiting, out, workers, tell)
-    from tne_eval.report.index import write_index
-
     write_index(out)
     return [results[job.id] for job in jobs]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tne_eval.catalog import list_indicators
+from tne_eval.catalog import list_indicators, precision_rule
 from tne_eval.french import listing, number, phrase, sentence, typeset
-from tne_eval.indicators import check_published_values, precision_rule
+from tne_eval.indicators import check_published_values
 from tne_eval.report.blocks import Block, Bullets, Note, Paragraph, Table, Title, Verdict
 
 QUANTITIES = ("level", "change", "difference")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tne_eval.french import amount, capital, listing, percent, phrase, points, sentence, years
+from tne_eval.french import capital, listing, percent, phrase, points, sentence, years
 from tne_eval.indicators.formulas import select
 from tne_eval.plotting import draw_gradient
 from tne_eval.report.blocks import Block, Figure, Note, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
-from tne_eval.report.sections.words import comparison_figure, indicators_table, own_and_national
+from tne_eval.report.sections.words import comparison_figure, gap_advice, indicators_table, own_and_national
 from tne_eval.results import IndicatorResult
 
 
@@ -125,9 +125,8 @@ def _ips_gap(facts: TerritoryFacts, ips: IndicatorResult) -> str:
     said = own_and_national(ips)
     names = ("value", "france", "period")
     difference = sentence("social.ips_gap", locative=facts.territory.locative, **{name: said[name] for name in names})
-    advice = sentence("social.ips_advice", limit=amount(ips.indicator.smallest_readable_gap, ips.indicator.unit, 0))
     reading = "readable" if ips.gap_is_readable() else "unreadable"
-    return f"{difference} {advice} {sentence(f'social.ips_gap_{reading}')}"
+    return f"{difference} {gap_advice(ips.indicator)} {sentence(f'social.ips_gap_{reading}')}"
 
 
 def _compared(result: IndicatorResult) -> str:

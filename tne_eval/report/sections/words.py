@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tne_eval.catalog import Territory
+from tne_eval.catalog import Indicator, Territory
 from tne_eval.french import (
     HARD,
     amount,
@@ -98,8 +98,7 @@ def indicators_table(results: list[IndicatorResult | None], *, name: str, captio
             }
         )
         if entry.smallest_readable_gap:
-            limit = amount(entry.smallest_readable_gap, entry.unit, 0)
-            advice[limit] = sentence("social.ips_advice", limit=limit)
+            advice[gap_advice(entry)] = None
         period = int(result.series().index[-1])
         raw.append(
             {
@@ -111,8 +110,13 @@ def indicators_table(results: list[IndicatorResult | None], *, name: str, captio
                 "france": result.series("france").get(period),
             }
         )
-    note = " ".join([typeset(note), *advice.values()]).strip()
+    note = " ".join([typeset(note), *advice]).strip()
     return Table(name, typeset(caption), pd.DataFrame(shown), note=note, data=pd.DataFrame(raw))
+
+
+def gap_advice(entry: Indicator) -> str:
+    """What the producer of an indicator says of its small gaps."""
+    return sentence("social.ips_advice", limit=amount(entry.smallest_readable_gap, entry.unit, 0))
 
 
 def peers(result: ImpactResult) -> str:

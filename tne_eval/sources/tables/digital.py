@@ -5,7 +5,7 @@ Schools count where they contribute (a figure above zero): a sum over few of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from tne_eval.sources.geography import list_departements, normalise_departements
 from tne_eval.sources.tables.spec import (
     DEPARTEMENT,
     SCHOOL_YEAR,
-    Field,
     Frames,
     Table,
     count,
@@ -128,35 +127,48 @@ def make_ent_use(frames: Frames) -> pd.DataFrame:
     return _ent_of_departements(raw) if raw["uai"].isna().all() else _ent_of_schools(raw)
 
 
-def _summed(name: str, title: str, unit: str) -> tuple[Field, Field]:
-    """A sum and its status, as `_totals` makes them."""
-    return count(name, title, unit, f"{name}_status"), text(f"{name}_status", f"Statut : {title}")
+def _school_sums(
+    name: str,
+    title: str,
+    source: str,
+    make: Callable[[Frames], pd.DataFrame],
+    schools: str,
+    sums: Mapping[str, tuple[str, str]],
+    note: str,
+) -> Table:
+    """A table of `_totals`: `schools` says which are counted; `sums` gives the title and the unit of each variable."""
+    figures = (
+        field
+        for variable, (label, unit) in sums.items()
+        for field in (
+            count(variable, label, unit, f"{variable}_status"),
+            text(f"{variable}_status", f"Statut : {label}"),
+        )
+    )
+    return Table(
+        name=name,
+        title=title,
+        sources=(source,),
+        make=make,
+        fields=(DEPARTEMENT, SCHOOL_YEAR, whole("schools", schools, "établissements"), *figures),
+        key=("departement", "school_year"),
+        period="school_year",
+        period_type="school_year",
+        n="schools",
+        note=note,
+    )
 
 
-ENT_USE = Table(
-    name="ent_use",
-    title="Visites des espaces numériques de travail, par département, année scolaire et profil",
-    sources=("dnma_profils",),
-    make=make_ent_use,
-    fields=(
-        DEPARTEMENT,
-        SCHOOL_YEAR,
-        whole("schools", "Établissements raccordés", "établissements"),
-        *(
-            field
-            for name, (_, title) in _PROFILES.items()
-            for field in _summed(f"ent_visits_{name}", f"Visites des {title}", "visites")
-        ),
-    ),
-    key=("departement", "school_year"),
-    period="school_year",
-    period_type="school_year",
-    n="schools",
-    note=(
-        "Tous les établissements raccordés, écoles et lycées compris. Année scolaire de la semaine, de septembre à "
-        "août ; vide tant que le fichier n'a pas de semaine en chaque mois de septembre à juin. Le fichier agrégé par "
-        "département ne dit pas le nombre d'établissements : rien n'en est montré."
-    ),
+ENT_USE = _school_sums(
+    "ent_use",
+    "Visites des espaces numériques de travail, par département, année scolaire et profil",
+    "dnma_profils",
+    make_ent_use,
+    "Établissements raccordés",
+    {f"ent_visits_{name}": (f"Visites des {title}", "visites") for name, (_, title) in _PROFILES.items()},
+    "Tous les établissements raccordés, écoles et lycées compris. Année scolaire de la semaine, de septembre à "
+    "août ; vide tant que le fichier n'a pas de semaine en chaque mois de septembre à juin. Le fichier agrégé par "
+    "département ne dit pas le nombre d'établissements : rien n'en est montré.",
 )
 
 
@@ -188,22 +200,14 @@ def make_pix_campaigns(frames: Frames) -> pd.DataFrame:
     return _totals(schools, {"pix_campaign_participants": ("pix_campaign_participants",) * 2})
 
 
-PIX_CAMPAIGNS = Table(
-    name="pix_campaigns",
-    title="Pix : participants aux parcours de rentrée au collège, par département et année scolaire",
-    sources=("pix_campagnes",),
-    make=make_pix_campaigns,
-    fields=(
-        DEPARTEMENT,
-        SCHOOL_YEAR,
-        whole("schools", "Établissements", "établissements"),
-        *_summed("pix_campaign_participants", "Participants aux parcours de rentrée, de la 6e à la 3e", "élèves"),
-    ),
-    key=("departement", "school_year"),
-    period="school_year",
-    period_type="school_year",
-    n="schools",
-    note="Total de chaque niveau compté une fois ; s'il manque, somme de ses paliers.",
+PIX_CAMPAIGNS = _school_sums(
+    "pix_campaigns",
+    "Pix : participants aux parcours de rentrée au collège, par département et année scolaire",
+    "pix_campagnes",
+    make_pix_campaigns,
+    "Établissements",
+    {"pix_campaign_participants": ("Participants aux parcours de rentrée, de la 6e à la 3e", "élèves")},
+    "Total de chaque niveau compté une fois ; s'il manque, somme de ses paliers.",
 )
 
 
@@ -222,23 +226,14 @@ def make_pix_certifications(frames: Frames) -> pd.DataFrame:
     return _totals(schools, dict.fromkeys(("pix_participants", "pix_certified"), ("pix_participants",) * 2))
 
 
-PIX_CERTIFICATIONS = Table(
-    name="pix_certifications",
-    title="Pix : participants à la certification et certifiés, par département et année scolaire",
-    sources=("pix_certifications",),
-    make=make_pix_certifications,
-    fields=(
-        DEPARTEMENT,
-        SCHOOL_YEAR,
-        whole("schools", "Établissements", "établissements"),
-        *_summed("pix_participants", "Participants à la certification", "élèves"),
-        *_summed("pix_certified", "Certifiés", "élèves"),
-    ),
-    key=("departement", "school_year"),
-    period="school_year",
-    period_type="school_year",
-    n="schools",
-    note="Collèges et lycées.",
+PIX_CERTIFICATIONS = _school_sums(
+    "pix_certifications",
+    "Pix : participants à la certification et certifiés, par département et année scolaire",
+    "pix_certifications",
+    make_pix_certifications,
+    "Établissements",
+    {"pix_participants": ("Participants à la certification", "élèves"), "pix_certified": ("Certifiés", "élèves")},
+    "Collèges et lycées.",
 )
 
 
