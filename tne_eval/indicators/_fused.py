@@ -19,12 +19,13 @@ def _compiled(function):
 
 
 @_compiled
-def tally(drawn: np.ndarray, counts: np.ndarray) -> None:
-    """Count in `counts` (replicates, clusters), zeros so far, the codes of `drawn` (replicates, draws)."""
-    for replicate in range(drawn.shape[0]):
+def tally(halves: np.ndarray, counts: np.ndarray) -> None:
+    """Count in `counts` (replicates, clusters), zeros so far, the clusters that half words of 32 bits draw."""
+    n_clusters = np.uint64(counts.shape[1])
+    for replicate in range(halves.shape[0]):
         row = counts[replicate]
-        for draw in range(drawn.shape[1]):
-            row[drawn[replicate, draw]] += 1
+        for draw in range(halves.shape[1]):
+            row[(np.uint64(halves[replicate, draw]) * n_clusters) >> np.uint64(32)] += 1
 
 
 @_compiled

@@ -179,6 +179,8 @@ def _schools_table(facts: TerritoryFacts) -> Table:
         "segregation_between_sectors_percent",
         "quartile_gap_ips_ecoles",
         "quartile_gap_ips_colleges",
+        "rep_gap_ips_colleges",
+        "rural_gap_ips_ecoles",
         "gini_ips_ecoles",
         "gini_ips_colleges",
         "theil_ips_colleges",
@@ -193,7 +195,8 @@ def _schools_table(facts: TerritoryFacts) -> Table:
 
 def _results_table(facts: TerritoryFacts) -> Table:
     measures = ("quartile_gap", "slope_index", "relative_index", "gradient", "gradient_strength", "erreygers")
-    ids = [f"{measure}_{source}_colleges" for source in ("dnb", "ivac") for measure in measures]
+    ids = [f"{measure}_{source}_colleges" for source in ("dnb", "ivac") for measure in (*measures, "rep_gap")]
+    ids.append("rural_gap_dnb_colleges")
     return indicators_table(
         [facts.indicator(id) for id in ids],
         name="resultats_selon_ips",

@@ -29,6 +29,8 @@ _PROFILES = {"pupils": ("eleve", "élèves"), "parents": ("parent", "parents"), 
 _BY = ["departement", "school_year"]
 # The months without which the sum over a school year would be that of a part of it.
 _TAUGHT = {9, 10, 11, 12, 1, 2, 3, 4, 5, 6}
+_WEEKS = 5
+_DEVICES = ("ordinateur", "smartphone", "tablette")
 _ABROAD = "099"
 _ABROAD_NAMES = {"etranger", "andorre"}
 _COLLEGE_LEVEL = r"^(?:[3-6] ?e(?:me)?|sixieme|cinquieme|quatrieme|troisieme)\b"
@@ -44,6 +46,12 @@ def _sum(values: pd.Series | pd.DataFrame, keys: list) -> pd.Series | pd.DataFra
     return values.groupby(keys).sum().mask(values.isna().groupby(keys).any())
 
 
+def _too_few(schools: pd.Series, people: pd.Series) -> pd.Series:
+    """Fewer schools or people than the disclosure rule asks for; an unknown number is too few."""
+    rule = disclosure_rule()
+    return ~((schools >= rule["min_schools"]) & (people >= rule["min_pupils"]))
+
+
 def _totals(schools: pd.DataFrame, figures: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """Sums by département × school year, each with its `…_status`.
 
@@ -51,14 +59,12 @@ def _totals(schools: pd.DataFrame, figures: Mapping[str, tuple[str, str]]) -> pd
     column of the people it is built on). A sum with an unknown term is missing; one built on fewer schools or people
     than the disclosure rule asks for is hidden.
     """
-    rule = disclosure_rule()
     schools = schools[schools["departement"].isin(list_departements())]
     keys = [schools[name] for name in _BY]
     table = schools.groupby(_BY).size().rename("schools").to_frame()
     for name, (base, people) in figures.items():
         total = _sum(schools[name], keys)
-        few = (schools[base] > 0).groupby(keys).sum() < rule["min_schools"]
-        few |= schools[people].groupby(keys).sum() < rule["min_pupils"]
+        few = _too_few((schools[base] > 0).groupby(keys).sum(), schools[people].groupby(keys).sum())
         table[name] = total.mask(few)
         table[f"{name}_status"] = np.select([total.isna(), few], ["missing", "hidden"], "observed")
     return table.reset_index()
@@ -105,20 +111,42 @@ def _ent_of_schools(raw: pd.DataFrame) -> pd.DataFrame:
     return _totals(table, {f"ent_visits_{name}": (f"{name}_users", f"{name}_users") for name in _PROFILES})
 
 
-def _ent_of_departements(raw: pd.DataFrame) -> pd.DataFrame:
-    """The server's sums by département × month: all hidden, for nothing says on how many schools they are built."""
-    _refuse_blank(raw, ["departement", "annee", "mois"], "dnma_profils")
+def _months_of_departements(raw: pd.DataFrame, source: str) -> pd.DataFrame:
+    """`departement, month, school_year, schools` of the server's sums by département × month, on the rows of `raw`.
+
+    A row of the source is a school × week, and a month has at most five weeks: schools are a fifth of the rows at the
+    least, rounded up; unknown in a file that does not count its rows.
+    """
+    _refuse_blank(raw, ["departement", "annee", "mois"], source)
     raw = raw[~raw["departement"].map(plain_name).isin(_ABROAD_NAMES)]
     table = pd.DataFrame(
         {
-            "departement": normalise_departements(raw["departement"], file=raw.attrs.get("file", "dnma_profils")),
+            "departement": normalise_departements(raw["departement"], file=raw.attrs.get("file", source)),
+            "month": raw["mois"].astype(int),
             "school_year": _school_year(raw["annee"].astype(int), raw["mois"].astype(int)),
+            "schools": np.ceil(raw["lignes"].astype(float) / _WEEKS),
         }
-    ).drop_duplicates()
-    hidden = {"schools": np.nan}
-    for name in _PROFILES:
-        hidden |= {f"ent_visits_{name}": np.nan, f"ent_visits_{name}_status": "hidden"}
-    return table[table["departement"].isin(list_departements())].assign(**hidden).reset_index(drop=True)
+    )
+    return table[table["departement"].isin(list_departements())]
+
+
+def _part_of_year(months: pd.Series) -> bool:
+    return not set(months) >= _TAUGHT
+
+
+def _ent_of_departements(raw: pd.DataFrame) -> pd.DataFrame:
+    """The server's sums; people are, like schools, a fifth of the weekly users of a month at the least."""
+    table = _months_of_departements(raw, "dnma_profils")
+    keys = [table[name] for name in _BY]
+    found = table.groupby(_BY)["schools"].max().to_frame()
+    part = table.groupby(_BY)["month"].agg(_part_of_year)
+    for name, (kind, _) in _PROFILES.items():
+        visits, users = (raw.loc[table.index, column].astype(float) for column in _counts(kind))
+        total = _sum(visits, keys).mask(part)
+        few = _too_few(found["schools"], np.ceil(users / _WEEKS).groupby(keys).max())
+        found[f"ent_visits_{name}"] = total.mask(few)
+        found[f"ent_visits_{name}_status"] = np.select([total.isna(), few], ["missing", "hidden"], "observed")
+    return found.reset_index()
 
 
 def make_ent_use(frames: Frames) -> pd.DataFrame:
@@ -168,7 +196,51 @@ ENT_USE = _school_sums(
     {f"ent_visits_{name}": (f"Visites des {title}", "visites") for name, (_, title) in _PROFILES.items()},
     "Tous les établissements raccordés, écoles et lycées compris. Année scolaire de la semaine, de septembre à "
     "août ; vide tant que le fichier n'a pas de semaine en chaque mois de septembre à juin. Le fichier agrégé par "
-    "département ne dit pas le nombre d'établissements : rien n'en est montré.",
+    "département ne dit que le nombre de lignes : les établissements sont alors comptés au moins.",
+)
+
+
+def make_ent_devices(frames: Frames) -> pd.DataFrame:
+    """Visits by kind of device, all profiles together; a school year not yet over is missing."""
+    raw = frames["dnma_appareils"]
+    if raw["uai"].notna().any():
+        raise ContractError(
+            [
+                Problem(
+                    raw.attrs.get("file", "dnma_appareils"),
+                    None,
+                    "uai",
+                    "one row per school and week",
+                    "the server's sums by département and month",
+                    "Fetch this source as the catalogue asks for it.",
+                )
+            ]
+        )
+    table = _months_of_departements(raw, "dnma_appareils")
+    keys = [table[name] for name in _BY]
+    found = table.groupby(_BY)["schools"].max().to_frame()
+    part = table.groupby(_BY)["month"].agg(_part_of_year)
+    few = ~(found["schools"] >= disclosure_rule()["min_schools"])
+    visits = {kind: raw.loc[table.index, f"visites_{kind}"].astype(float) for kind in _DEVICES}
+    totals = {"ent_visits_by_smartphone": visits["smartphone"], "ent_visits_by_device": sum(visits.values())}
+    for name, monthly in totals.items():
+        total = _sum(monthly, keys).mask(part)
+        found[name] = total.mask(few)
+        found[f"{name}_status"] = np.select([total.isna(), few], ["missing", "hidden"], "observed")
+    return found.reset_index()
+
+
+ENT_DEVICES = _school_sums(
+    "ent_devices",
+    "Visites des espaces numériques de travail selon l'appareil, par département et année scolaire",
+    "dnma_appareils",
+    make_ent_devices,
+    "Établissements raccordés, au moins",
+    {
+        "ent_visits_by_smartphone": ("Visites depuis un téléphone", "visites"),
+        "ent_visits_by_device": ("Visites depuis un ordinateur, une tablette ou un téléphone", "visites"),
+    },
+    "Élèves, parents et personnels ensemble, tous les établissements raccordés. Autres appareils laissés de côté.",
 )
 
 

@@ -9,11 +9,14 @@ import pandas as pd
 
 from tne_eval.catalog import get_source
 from tne_eval.errors import ContractError, Problem
+from tne_eval.sources.communes import communes_now
 from tne_eval.sources.geography import list_departements
 from tne_eval.sources.tables.groups import weighted_quantile
 from tne_eval.sources.tables.schools import FRANCE
-from tne_eval.sources.tables.spec import DEPARTEMENT, Frames, Table, count, figure, text, whole
+from tne_eval.sources.tables.spec import DEPARTEMENT, Field, Frames, Table, count, figure, text, whole
 
+# Share of the population of a département that rates must cover to speak of it.
+_COVERED = 0.9
 _SHARES = {"d1": 0.10, "q1": 0.25, "median": 0.50, "q3": 0.75, "d9": 0.90}
 _SKILLS = {
     "IND-227": ("skill_cp_syllables", "CP : lire des syllabes"),
@@ -149,6 +152,61 @@ IFN = Table(
     note=(
         "Plus l'indice est haut, plus le territoire est fragile. Quantile pondéré : la plus petite valeur où la "
         "population cumulée atteint la part voulue, sans interpolation. 971, 973 et 976 absents."
+    ),
+)
+
+
+def make_illectronisme(frames: Frames) -> pd.DataFrame:
+    """Rates modelled for intercommunalités, weighted by the people of their communes in the département.
+
+    Missing where they cover less than `_COVERED` of the population of the département.
+    """
+    rates, members, people = frames["illectronisme"], frames["epci"], frames["populations"]
+    members = pd.DataFrame(
+        {
+            "commune": communes_now(members["code_commune"], file=members.attrs.get("file", "epci")),
+            "code_epci": members["epci"],
+            "departement": members["departement"],
+        }
+    ).drop_duplicates("commune")
+    commune = communes_now(people["code_commune"], file=people.attrs.get("file", "populations"))
+    population = people["population_municipale"].astype(float).groupby(commune).sum().rename("population")
+    rows = members.merge(population, left_on="commune", right_index=True).merge(
+        rates[["code_epci", "taux_illectronisme"]].dropna(), on="code_epci", how="left"
+    )
+    rows = rows[rows["departement"].isin(list_departements())]
+    known = rows["taux_illectronisme"].notna()
+    rows["told"] = rows["population"].where(known, 0.0)
+    rows["product"] = rows["told"] * rows["taux_illectronisme"].astype(float).fillna(0.0)
+    table = rows.groupby("departement")[["population", "told", "product"]].sum()
+    covered = table["told"] / table["population"]
+    return pd.DataFrame(
+        {
+            "departement": table.index,
+            "year": int(get_source("illectronisme").vintage),
+            "illectronisme_percent": (table["product"] / table["told"]).where(covered >= _COVERED),
+            "population_covered_percent": 100 * covered,
+        }
+    ).reset_index(drop=True)
+
+
+ILLECTRONISME = Table(
+    name="illectronisme",
+    title="Illectronisme, taux modélisé, par département",
+    sources=("illectronisme", "epci", "populations"),
+    make=make_illectronisme,
+    fields=(
+        DEPARTEMENT,
+        whole("year", "Année de l'enquête"),
+        figure("illectronisme_percent", "Taux modélisé, pondéré par la population", "% des personnes", 2, "missing"),
+        Field("population_covered_percent", "number", "Part de la population couverte par un taux", "%", decimals=1),
+    ),
+    key=("departement", "year"),
+    period="year",
+    period_type="year",
+    note=(
+        "Taux des intercommunalités pondérés par la population municipale des communes qu'elles ont dans le "
+        f"département ; vide où ils en couvrent moins de {100 * _COVERED:.0f} %."
     ),
 )
 

@@ -185,7 +185,7 @@ COLLEGES = Table(
 )
 
 
-def _ips_schools(frames: Frames, kind: str) -> pd.DataFrame:
+def ips_schools(frames: Frames, kind: str) -> pd.DataFrame:
     """Schools with the figures that their year needs: IPS, and pupils where the year's file has them."""
     both = pd.concat([frames[f"ips_{kind}_2021"], frames[f"ips_{kind}_2022"]], ignore_index=True)
     schools = pd.DataFrame(
@@ -195,6 +195,7 @@ def _ips_schools(frames: Frames, kind: str) -> pd.DataFrame:
             "uai": both["uai"],
             "ips": both["ips"],
             "pupils": both["effectifs"],
+            "commune": both["code_insee_de_la_commune"],
         }
     )
     known = schools.groupby("school_year")["pupils"].transform("count") > 0
@@ -203,7 +204,7 @@ def _ips_schools(frames: Frames, kind: str) -> pd.DataFrame:
 
 def ips_groups(frames: Frames, kind: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(table of IPS groups, départements left out) for `kind` ecoles or colleges."""
-    schools = _ips_schools(frames, kind)
+    schools = ips_schools(frames, kind)
     weight = schools["pupils"].fillna(1.0)
     # An unknown number of pupils is no reason to merge groups: at least one by school is certain, eleven is not.
     known = schools["pupils"].fillna(disclosure_rule()["min_pupils"])
