@@ -239,6 +239,40 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedEffect:
+    """An effect that others published, in standard deviations; `value`, or `low` and `high` where a range was given."""
+
+    id: str
+    study: str
+    setting: str
+    outcome: str
+    flag: str
+    source: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectPrior:
+    """What was believed of the effect on exposed pupils before our data: a normal law, in standard deviations."""
+
+    mean: float
+    sd: float
+    flag: str
+    source: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectContext:
+    """The published effects and the prior that they support."""
+
+    prior: EffectPrior
+    effect: tuple[PublishedEffect, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """One of the levels of a composite."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tne_eval.catalog.entries import (
     Composite,
     Design,
+    EffectContext,
     Indicator,
     Programme,
     PublishedValue,
@@ -167,6 +168,17 @@ def published_values() -> tuple[Mapping[str, list[float]], tuple[PublishedValue,
     if problems:
         raise ContractError(problems)
     return types.MappingProxyType(data["data"]), values
+
+
+@cache
+def effect_context() -> EffectContext:
+    """The published effects and the prior that they support, in standard deviations."""
+    data, _ = _read(_FOLDER / "published_effects.toml")
+    problems: list[Problem] = []
+    context = make_entry(EffectContext, data, "published_effects.toml", problems)
+    if problems:
+        raise ContractError(problems)
+    return context
 
 
 def get_territory(name: object) -> Territory:

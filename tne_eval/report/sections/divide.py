@@ -20,6 +20,17 @@ _SKILLS = (
     "skill_6e_fluency",
     "skill_6e_problems",
 )
+# Of fetched sources: rows that are there only where the panel was built with them.
+_USES = (
+    "mobile_4g_fixed_percent",
+    "illectronisme_percent",
+    "ent_use_pupils",
+    "ent_use_parents",
+    "ent_use_teachers",
+    "ent_smartphone_percent",
+    "pix_participation_percent",
+    "pix_certified_percent",
+)
 
 
 def digital_divide(facts: TerritoryFacts) -> tuple[Block, ...]:
@@ -57,7 +68,7 @@ def digital_divide(facts: TerritoryFacts) -> tuple[Block, ...]:
     )
     blocks += [
         indicators_table(
-            [fibre, lead, fragility, *(facts.indicator(id) for id in _SKILLS)],
+            [fibre, lead, fragility, *(facts.indicator(id) for id in (*_USES, *_SKILLS))],
             name="acces_et_competences",
             caption=sentence("divide.table_caption", place=facts.territory.in_text),
         ),
