@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -320,4 +321,49 @@ def draw_rank_intervals(table: pd.DataFrame, *, count: int, ax: Axes | None = No
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(f"rang parmi {french.number(count)} départements")
     french_axis(ax.xaxis)
+    return ax
+
+
+@mpl.rc_context(_STYLE)
+def draw_forest(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Effects in standard deviations one under the other (`label, estimate, low, high, own`), our own dark and square.
+
+    `low` and `high` may be missing: the effect then stands without a line.
+    """
+    ax = _axes(ax, 0.9 + 0.38 * len(table))
+    place = np.arange(len(table))[::-1]
+    own = table["own"].to_numpy(dtype=bool)
+    ends = table[["low", "high"]].astype(float).to_numpy()
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    for mine, colour, mark in ((False, GREY, "o"), (True, BLUE, "s")):
+        rows = own == mine
+        known = rows & ~np.isnan(ends).any(axis=1)
+        ax.hlines(place[known], ends[known, 0], ends[known, 1], color=colour, linewidth=1.6)
+        ax.plot(table["estimate"].to_numpy(dtype=float)[rows], place[rows], mark, color=colour, markersize=6)
+    ax.set_yticks(place, [textwrap.fill(label, 46) for label in table["label"]], fontsize=8)
+    ax.grid(axis="x")
+    ax.grid(visible=False, axis="y")
+    ax.set_ylim(-0.6, len(table) - 0.4)
+    ax.set_xlabel("écarts-types de résultats d'élèves")
+    french_axis(ax.xaxis, sign=True)
+    return ax
+
+
+@mpl.rc_context(_STYLE)
+def draw_specifications(table: pd.DataFrame, *, alpha: float, unit: str, ax: Axes | None = None) -> Axes:
+    """Estimates of a specification curve in ascending order (`estimate, p_value, near`), one point each.
+
+    Hollow where `near`; a bar below those whose p is at most `alpha`.
+    """
+    ax = _axes(ax)
+    place, estimate = np.arange(len(table)), table["estimate"].to_numpy()
+    near = table["near"].to_numpy(dtype=bool)
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    ax.plot(place[~near], estimate[~near], "o", color=BLUE, markersize=6)
+    ax.plot(place[near], estimate[near], "o", markerfacecolor="white", markeredgecolor=BLUE, markersize=6)
+    loud = table["p_value"].to_numpy() <= alpha
+    ax.plot(place[loud], np.full(loud.sum(), 0.03), "|", color=OCHRE, transform=ax.get_xaxis_transform(), markersize=9)
+    ax.set_xticks([])
+    ax.set_ylabel(_UNIT[unit])
+    french_axis(ax.yaxis, sign=True)
     return ax

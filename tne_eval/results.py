@@ -19,7 +19,9 @@ class Verdict(StrEnum):
     REFUSED = "no credible effect: design refused"
     FAILS = "no credible effect: design fails"
     UNKNOWABLE = "no credible effect: cannot be known"
+    FRAGILE = "no credible effect: does not withstand variants"
     NOTHING = "no credible effect: nothing detected"
+    UNDERPOWERED = "no credible effect: nothing detected, for want of power"
     BOUNDED = "no credible effect: effects beyond a bound excluded"
 
 
@@ -58,6 +60,7 @@ _SCALARS = (
     "p_value",
     "smallest_p",
     "mde",
+    "method",
     "n_assignments",
     "exact",
 )
@@ -71,12 +74,15 @@ class ImpactResult:
     ----------
     estimate, low, high : in `design.unit`; `low`, `high` bound the 95 % interval by inversion. Each may be None:
         `reasons` then says why, by attribute name.
-    p_value, smallest_p : permutation p of the estimate, and the smallest that the assignments allow.
+    method : the inference that the number of treated départements asks for (`infer_effect`).
+    p_value, smallest_p : p of the estimate by that method, and the smallest that the assignments allow.
+    tests : one row per test that was made, the plain permutation test among them.
     mde : smallest effect which, added to placebos, is rejected with probability `design.power`.
     placebo : (n_assignments,) the statistic under every re-assignment, the observed one included.
     events : one row per period: gap of treated to controls, change since the last pre-period, placebo band.
     units : one row per treated département: its own change, that of its controls, its estimate.
-    sensitivities : the same estimate under other windows and dates.
+    sensitivities : the same estimate under other windows and dates, with the p of the plain test.
+    placebo_dates : the effect that would be found had the programme begun earlier.
     """
 
     design: Design
@@ -91,6 +97,7 @@ class ImpactResult:
     p_value: float | None
     smallest_p: float | None
     mde: float | None
+    method: str
     n_assignments: int
     exact: bool
     verdict: Verdict
@@ -98,9 +105,11 @@ class ImpactResult:
     reasons: dict[str, str]
     reference: Reference | None
     placebo: np.ndarray = field(repr=False)
+    tests: pd.DataFrame = field(repr=False)
     events: pd.DataFrame = field(repr=False)
     units: pd.DataFrame = field(repr=False)
     sensitivities: pd.DataFrame = field(repr=False)
+    placebo_dates: pd.DataFrame = field(repr=False)
 
     def to_dict(self) -> dict:
         """The scalar facts, ready for JSON."""

@@ -2,9 +2,11 @@
 
 from tne_eval.catalog.entries import (
     Column,
+    ComponentDates,
     Composite,
     CompositePart,
     Design,
+    Deviation,
     EffectContext,
     EffectPrior,
     Exposure,
@@ -18,6 +20,8 @@ from tne_eval.catalog.entries import (
     Question,
     Source,
     Territory,
+    TreatedShare,
+    VerdictRule,
 )
 from tne_eval.catalog.load import (
     catalog_hash,
@@ -38,13 +42,16 @@ from tne_eval.catalog.load import (
     precision_rule,
     published_values,
     read_sentences,
+    verdict_rules,
 )
 
 __all__ = [
     "Column",
+    "ComponentDates",
     "Composite",
     "CompositePart",
     "Design",
+    "Deviation",
     "EffectContext",
     "EffectPrior",
     "Exposure",
@@ -58,6 +65,8 @@ __all__ = [
     "Question",
     "Source",
     "Territory",
+    "TreatedShare",
+    "VerdictRule",
     "catalog_hash",
     "disclosure_rule",
     "effect_context",
@@ -76,4 +85,5 @@ __all__ = [
     "precision_rule",
     "published_values",
     "read_sentences",
+    "verdict_rules",
 ]

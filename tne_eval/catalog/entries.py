@@ -28,12 +28,41 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentDates:
+    """When one component (equipment, training, resources, parents) may first have reached pupils."""
+
+    id: str
+    label: str
+    earliest: dt.date
+    likely: dt.date
+    latest: dt.date
+    flag: str
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Exposure:
-    """When pupils may first have been exposed: three dates, since announcement, convention and delivery differ."""
+    """When pupils may first have been exposed: three dates, since announcement, convention and delivery differ.
+
+    `components` holds those whose own dates are known.
+    """
 
     earliest: dt.date
     likely: dt.date
     latest: dt.date
+    flag: str
+    source: str
+    note: str = ""
+    components: tuple[ComponentDates, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TreatedShare:
+    """Range of the share of pupils, or of schools, that the programme reached (0-1)."""
+
+    low: float
+    high: float
     flag: str
     source: str
     note: str = ""
@@ -49,6 +78,7 @@ class Territory:
     wave: int
     exposure: Exposure
     context: str = ""
+    treated_share: TreatedShare | None = None
     figures: tuple[Figure, ...] = ()
 
 
@@ -208,12 +238,27 @@ class Indicator:
 
 
 @dataclass(frozen=True, slots=True)
+class Deviation:
+    """What was done otherwise than the plan said, since it was registered."""
+
+    date: dt.date
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Design:
-    """The pre-analysis plan of one effect. Its hash is printed in the report."""
+    """The pre-analysis plan of one effect. Its hash, over the plan and the exposure dates, is printed in the report.
+
+    `role`: primary, contrast (shown for what most software would print), secondary or falsification (an outcome that
+    the programme can hardly move). Designs of one `family` are tested together. `size`: variable of the panel that
+    gives the size of a département, summed over groups. `covariates`: indicators whose change adjusts a variant.
+    """
 
     id: str
     label: str
     short: str
+    role: str
     outcome: str
     unit: str
     treated: tuple[str, ...]
@@ -224,6 +269,7 @@ class Design:
     excluded: tuple[Period, ...]
     breaks: tuple[Period, ...]
     doubtful: tuple[Period, ...]
+    estimators: tuple[str, ...]
     inference: str
     alpha: float
     power: float
@@ -236,6 +282,20 @@ class Design:
     registered_on: dt.date
     rationale: str
     hash: str
+    family: str = ""
+    component: str = ""
+    size: str = ""
+    covariates: tuple[str, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRule:
+    """A verdict and the facts that must hold for it, all of them; `why` says what it means."""
+
+    verdict: str
+    when: tuple[str, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +326,10 @@ class EffectPrior:
 
 @dataclass(frozen=True, slots=True)
 class EffectContext:
-    """The published effects and the prior that they support."""
+    """The published effects, the prior that they support, the share of pupils reached supposed where none is known."""
 
     prior: EffectPrior
+    unknown_share: TreatedShare
     effect: tuple[PublishedEffect, ...]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
 import tomllib
 import types
@@ -22,6 +23,7 @@ from tne_eval.catalog.entries import (
     Question,
     Source,
     Territory,
+    VerdictRule,
 )
 from tne_eval.errors import ContractError, Problem, UnknownNameError
 
@@ -59,6 +61,8 @@ def make_entry(cls: type, data: object, path: str, problems: list[Problem], wher
 
 
 def _value(hint: object, value: object, path: str, problems: list[Problem], where: str):
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(argument for argument in typing.get_args(hint) if argument is not type(None))
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
         return make_entry(typing.cast(type, hint), value, path, problems, where + ".")
@@ -70,8 +74,6 @@ def _value(hint: object, value: object, path: str, problems: list[Problem], wher
         return tuple(
             _value(item_hint, item, path, problems, where) for item_hint, item in zip(arguments, value, strict=True)
         )
-    if origin in (typing.Union, types.UnionType):
-        hint = next(argument for argument in arguments if argument is not type(None))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     expected = origin if origin in (tuple, dict) else hint
@@ -102,13 +104,22 @@ def read_entries(kind: str, folder: Path) -> dict:
                 Problem(name, None, "id", repr(data.get("id")), f"{path.stem!r}, as the file is named", "Rename one.")
             )
         if kind == "design":
-            data["hash"] = hashlib.sha256(raw).hexdigest()
+            data["hash"] = hashlib.sha256(raw + _exposure_dates()).hexdigest()
         entry = make_entry(_KINDS[kind], data, name, own)
         problems += own
         entries[path.stem] = entry
     if problems:
         raise ContractError(problems)
     return entries
+
+
+def _exposure_dates() -> bytes:
+    """Exposure of every territory, with its components: part of each plan, whose hash changes with it."""
+    dates = {
+        path.stem: {name: part for name, part in _read(path)[0].items() if name in ("departement", "exposure")}
+        for path in sorted((_FOLDER / "territories").glob("*.toml"))
+    }
+    return json.dumps(dates, sort_keys=True, default=str).encode()
 
 
 @cache
@@ -168,6 +179,17 @@ def published_values() -> tuple[Mapping[str, list[float]], tuple[PublishedValue,
     if problems:
         raise ContractError(problems)
     return types.MappingProxyType(data["data"]), values
+
+
+@cache
+def verdict_rules() -> tuple[VerdictRule, ...]:
+    """The rules of a verdict, in the order in which they are tried."""
+    data, _ = _read(_FOLDER / "verdicts.toml")
+    problems: list[Problem] = []
+    rules = tuple(make_entry(VerdictRule, item, "verdicts.toml", problems) for item in data["rule"])
+    if problems:
+        raise ContractError(problems)
+    return rules
 
 
 @cache

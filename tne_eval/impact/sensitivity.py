@@ -11,6 +11,9 @@ from tne_eval.errors import DesignError
 from tne_eval.impact.did import change_between
 from tne_eval.impact.inference import permutation_p
 
+# Degrees of freedom that controls must leave: a slope drawn through a handful of them is noise.
+_LEAST_FREEDOM = 10
+
 
 def leave_one_out(change: pd.Series, treated: Sequence[str], strata: Sequence[str]) -> pd.DataFrame:
     """Estimate when each control in turn is left out: `left_out, estimate`, sorted by estimate.
@@ -79,10 +82,10 @@ def adjust_change(
     moved = own - own.groupby(labels).transform("mean")
     freedom = len(own) - labels.nunique() - other.shape[1]
     slopes, _, rank, _ = np.linalg.lstsq(within.to_numpy(dtype=float), moved.to_numpy(dtype=float), rcond=None)
-    if freedom < 1 or rank < other.shape[1]:
+    if freedom < _LEAST_FREEDOM or rank < other.shape[1]:
         raise DesignError(
             f"{len(own)} controls are too few for {other.shape[1]} slope(s)",
-            why="none is left to say how far the slopes can be trusted, or a covariate does not vary within strata",
+            why=f"fewer than {_LEAST_FREEDOM} degrees of freedom are left, or a covariate does not vary within strata",
             remedy="take fewer covariates or a wider pool",
         )
     return change - covariates.to_numpy(dtype=float) @ slopes

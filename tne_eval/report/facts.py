@@ -8,7 +8,13 @@ import pandas as pd
 
 from tne_eval.catalog import Territory, get_composite, get_territory, list_territories
 from tne_eval.errors import MissingDataError, ReportError
-from tne_eval.impact import estimate_impact
+from tne_eval.impact.context import EffectInContext, put_in_context
+from tne_eval.impact.dose import DoseResponse
+from tne_eval.impact.doses import dose_responses
+from tne_eval.impact.estimate import estimate_impact
+from tne_eval.impact.family import FamilyResult, estimate_family
+from tne_eval.impact.robustness import Robustness, assess_robustness, curve_of_specifications
+from tne_eval.impact.specification import SpecificationCurve
 from tne_eval.indicators import CompositeResult, audit_counters, compute_composite, compute_indicator
 from tne_eval.results import ImpactResult, IndicatorResult
 from tne_eval.sources import academie_of
@@ -16,6 +22,8 @@ from tne_eval.sources.periods import session_exposed
 
 PRIMARY_DESIGN = "dnb_within_academie"
 NAIVE_DESIGN = "dnb_naive"
+FALSIFICATION_DESIGN = "segregation_falsification"
+GAPS = "gaps"
 DIVIDE = "digital_divide"
 
 
@@ -23,7 +31,10 @@ DIVIDE = "digital_divide"
 class TerritoryFacts:
     """One territory: its effects under both designs, those of the demonstrator pair, the audit of the counters.
 
-    `divide` is the composite of the digital divide for all départements, with its rank intervals.
+    `gaps`: effects on the gaps between pupils; `falsification`: on an outcome that the programme can hardly move.
+    `robustness`: of the naive design, whose pool is large enough for it; `curve`: both designs under every choice.
+    `context`: the primary effect among the published ones, None where it was refused. `divide`: the composite of the
+    digital divide for all départements, with its rank intervals.
     """
 
     territory: Territory
@@ -33,6 +44,11 @@ class TerritoryFacts:
     primary: ImpactResult
     naive: ImpactResult
     pair: ImpactResult
+    gaps: FamilyResult
+    falsification: ImpactResult
+    robustness: Robustness
+    curve: SpecificationCurve
+    context: EffectInContext | None
     audit: pd.DataFrame
     divide: CompositeResult
 
@@ -48,14 +64,21 @@ def gather_territory(territory: str, panel: pd.DataFrame) -> TerritoryFacts:
     """Compute the facts of a territory's report from a panel of real figures."""
     refuse_simulated(panel)
     place = get_territory(territory)
+    primary = estimate_impact(PRIMARY_DESIGN, panel, territory)
+    robustness = assess_robustness(NAIVE_DESIGN, panel, territory)
     return TerritoryFacts(
         territory=place,
         academie=academie_of(place.departement),
         first_session=session_exposed(place.exposure.likely),
         panel=panel,
-        primary=estimate_impact(PRIMARY_DESIGN, panel, territory),
+        primary=primary,
         naive=estimate_impact(NAIVE_DESIGN, panel, territory),
         pair=estimate_impact(PRIMARY_DESIGN, panel),
+        gaps=estimate_family(GAPS, panel, territory),
+        falsification=estimate_impact(FALSIFICATION_DESIGN, panel, territory),
+        robustness=robustness,
+        curve=curve_of_specifications((PRIMARY_DESIGN, NAIVE_DESIGN), panel, territory, {NAIVE_DESIGN: robustness}),
+        context=None if primary.estimate is None else put_in_context(primary, panel, place),
         audit=audit_counters(panel),
         divide=compute_composite(get_composite(DIVIDE), panel),
     )
@@ -63,13 +86,19 @@ def gather_territory(territory: str, panel: pd.DataFrame) -> TerritoryFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SynthesisFacts:
-    """All territories side by side: the effect of each under the primary design, the pair, the counters."""
+    """All territories side by side: the effect of each under the primary design, the pair, the counters.
+
+    `gaps` and `robustness` are those of the pair; `doses`: dose-response among the twelve, by kind of dose.
+    """
 
     panel: pd.DataFrame
     territories: tuple[Territory, ...]
     primary: dict[str, ImpactResult]
     pair: ImpactResult
     naive_pair: ImpactResult
+    gaps: FamilyResult
+    robustness: Robustness
+    doses: dict[str, DoseResponse]
     audit: pd.DataFrame
 
 
@@ -83,6 +112,9 @@ def gather_synthesis(panel: pd.DataFrame) -> SynthesisFacts:
         primary={place.id: estimate_impact(PRIMARY_DESIGN, panel, place.id) for place in places},
         pair=estimate_impact(PRIMARY_DESIGN, panel),
         naive_pair=estimate_impact(NAIVE_DESIGN, panel),
+        gaps=estimate_family(GAPS, panel),
+        robustness=assess_robustness(NAIVE_DESIGN, panel),
+        doses=dose_responses(PRIMARY_DESIGN, panel),
         audit=audit_counters(panel),
     )
 

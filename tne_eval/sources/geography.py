@@ -56,6 +56,21 @@ def academie_of(code: str) -> str:
     return _geography()["departement"][code]["academie"]
 
 
+@cache
+def _regions() -> dict[str, str]:
+    return {academie: region for region, academies in _geography()["region"].items() for academie in academies}
+
+
+def list_regions() -> list[str]:
+    """The 18 regions, as they stand since 2016, sorted."""
+    return sorted(_geography()["region"])
+
+
+def region_of(code: str) -> str:
+    """Region of a département."""
+    return _regions()[academie_of(code)]
+
+
 def _code(value: object) -> str | None:
     return _forms().get(plain_name(value)) if isinstance(value, str) else None
 

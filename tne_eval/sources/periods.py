@@ -67,3 +67,22 @@ def session_exposed(day: dt.date) -> int:
     run from September to August and sessions are held in June: both cases give the calendar year after the day's.
     """
     return day.year + 1
+
+
+def first_exposed(period_type: str, day: dt.date) -> int:
+    """First period that an exposure from `day` on can have changed.
+
+    An exam session by `session_exposed`; a school year, counted at its beginning, the first one that begins after the
+    day (1 September).
+    """
+    if period_type == "exam_session":
+        return session_exposed(day)
+    if period_type == "school_year":
+        return day.year if (day.month, day.day) < (9, 1) else day.year + 1
+    raise ContractError(
+        [
+            Problem(
+                "(value)", None, None, period_type, "exam_session or school_year", "Choose an outcome of one of them."
+            )
+        ]
+    )

@@ -1,14 +1,18 @@
 """Facts → blocks, a section of a report at a time. No statistics here: only arranging and wording."""
 
+from tne_eval.report.sections.context import in_context
 from tne_eval.report.sections.counters import counters
 from tne_eval.report.sections.divide import digital_divide
 from tne_eval.report.sections.effect import effect
 from tne_eval.report.sections.ending import questions, sources
+from tne_eval.report.sections.gaps import effect_on_gaps
 from tne_eval.report.sections.opening import opening
 from tne_eval.report.sections.programme import programme, published_facts
+from tne_eval.report.sections.robust import robustness
 from tne_eval.report.sections.schooling import dnb_results, social_inequality
 from tne_eval.report.sections.synthesis import (
     synthesis_counters,
+    synthesis_doses,
     synthesis_effects,
     synthesis_map,
     synthesis_opening,
@@ -20,13 +24,17 @@ __all__ = [
     "digital_divide",
     "dnb_results",
     "effect",
+    "effect_on_gaps",
+    "in_context",
     "opening",
     "programme",
     "published_facts",
     "questions",
+    "robustness",
     "social_inequality",
     "sources",
     "synthesis_counters",
+    "synthesis_doses",
     "synthesis_effects",
     "synthesis_map",
     "synthesis_opening",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tne_eval.french import listing, number, percent, phrase, points, sentence, typeset
+from tne_eval.french import listing, number, percent, phrase, points, probability, sentence, typeset
 from tne_eval.indicators import compute_indicator, indicator_table
 from tne_eval.maps import draw_departements
 from tne_eval.plotting import draw_panels, draw_ranges
@@ -12,6 +12,8 @@ from tne_eval.report.blocks import Block, Figure, Paragraph, Table, Title, Verdi
 from tne_eval.report.facts import SynthesisFacts
 from tne_eval.report.sections.counters import counters_figure, counters_table
 from tne_eval.report.sections.effect import placebo_figure
+from tne_eval.report.sections.gaps import gaps_table
+from tne_eval.report.sections.robust import robustness_table
 from tne_eval.report.sections.words import verdict_key, verdict_text
 from tne_eval.results import Verdict as Ruling
 from tne_eval.sources.periods import format_period, session_exposed
@@ -148,6 +150,31 @@ def _multiples(facts: SynthesisFacts) -> Figure:
         caption=sentence("synthesis.multiples_caption"),
         alt=sentence("synthesis.multiples_alt", count=number(len(panels)), periods=f"{periods[0]}-{periods[-1]}"),
         data=pd.DataFrame(series).rename_axis("session").reset_index(),
+    )
+
+
+def synthesis_doses(facts: SynthesisFacts) -> tuple[Block, ...]:
+    """What the pair became under other methods, its gaps, and the slopes of the effect on three doses."""
+    shown, raw = [], []
+    for name, found in facts.doses.items():
+        shown.append(
+            {
+                "Dose": phrase(f"dose.{name}"),
+                "Territoires": number(found.n),
+                "Pente": points(found.slope, 2),
+                "p": probability(found.p_value),
+                "Sans un": f"{points(found.low, 2)} à {points(found.high, 2)}",
+            }
+        )
+        names = ("n", "slope", "p_value", "smallest_p", "low", "high", "correlation", "exact")
+        raw.append({"dose": name} | {item: getattr(found, item) for item in names})
+    return (
+        robustness_table(facts.robustness),
+        gaps_table(facts.gaps),
+        Paragraph(sentence("dose.intro")),
+        Table(
+            "doses", sentence("dose.caption"), pd.DataFrame(shown), note=sentence("dose.note"), data=pd.DataFrame(raw)
+        ),
     )
 
 

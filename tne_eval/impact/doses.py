@@ -1,0 +1,62 @@
+"""The doses that the catalogue and the panel know of each territory, against its own change."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from tne_eval.catalog import Territory, list_territories
+from tne_eval.errors import DesignError
+from tne_eval.impact.dose import DoseResponse, dose_response
+from tne_eval.impact.estimate import estimate_impact
+from tne_eval.impact.plan import exposure_date
+
+
+def territory_doses(panel: pd.DataFrame) -> pd.DataFrame:
+    """Doses by territory: `attendances` at training for a hundred pupils of collège level, `euros` announced a pupil of
+    collège level, `years` since the likely exposure, at the latest session. Missing where it is not known."""
+    last = int(panel.loc[panel["period_type"] == "exam_session", "period"].max())
+    rows = []
+    for place in list_territories():
+        pupils = _latest(panel, "college_pupils", place.departement)
+        budget = next((figure for figure in place.figures if figure.id == "budget"), None)
+        euros = math.nan if budget is None else budget.likely if budget.value is None else budget.value
+        exposed = exposure_date(place, "", "likely")
+        rows.append(
+            {
+                "territory": place.id,
+                "attendances": 100 * _latest(panel, "tne_attendances", place.departement) / pupils,
+                "euros": euros / pupils,
+                "years": last + 0.5 - (exposed.year + (exposed.month - 1) / 12),
+            }
+        )
+    return pd.DataFrame(rows).set_index("territory")
+
+
+def dose_responses(design: str, panel: pd.DataFrame) -> dict[str, DoseResponse]:
+    """Slope of each territory's own estimate on each dose, where four territories or more have both.
+
+    The estimates are those of `estimate_impact` territory by territory: net of the controls of each. Raises what it
+    raises.
+    """
+    doses = territory_doses(panel)
+    estimates = pd.Series({place.id: _estimate(design, panel, place) for place in list_territories()}, dtype=float)
+    found = {}
+    for name in doses:
+        known = doses[name].notna() & estimates.reindex(doses.index).notna()
+        try:
+            found[name] = dose_response(estimates.loc[doses.index[known]], doses.loc[known, name])
+        except DesignError:
+            continue
+    return found
+
+
+def _estimate(design: str, panel: pd.DataFrame, place: Territory) -> float:
+    found = estimate_impact(design, panel, place.id).estimate
+    return math.nan if found is None else found
+
+
+def _latest(panel: pd.DataFrame, variable: str, departement: str) -> float:
+    rows = panel[(panel["variable"] == variable) & (panel["unit"] == departement) & panel["value"].notna()]
+    return float(rows.loc[rows["period"].idxmax(), "value"]) if len(rows) else math.nan

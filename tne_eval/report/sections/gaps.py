@@ -1,0 +1,77 @@
+"""Effects on the gaps between pupils, and on an outcome that the programme can hardly move."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tne_eval.catalog import get_indicator
+from tne_eval.french import listing, number, phrase, points, probability, sentence, typeset
+from tne_eval.impact.family import FamilyResult
+from tne_eval.report.blocks import Block, Paragraph, Table
+from tne_eval.report.facts import TerritoryFacts
+from tne_eval.report.sections.words import verdict_key
+from tne_eval.results import ImpactResult
+
+
+def effect_on_gaps(facts: TerritoryFacts) -> tuple[Block, ...]:
+    """What the gaps became, adjusted for their number, and the falsification test."""
+    return (
+        Paragraph(sentence("gaps.intro")),
+        Paragraph(_conclusion(facts.gaps, facts.territory.locative)),
+        gaps_table(facts.gaps),
+        Paragraph(_falsification(facts.falsification)),
+    )
+
+
+def gaps_table(family: FamilyResult) -> Table:
+    """One row an outcome: effect, interval or the reason why there is none, p and adjusted p, verdict."""
+    adjusted = family.frame.set_index("design")
+    shown, raw = [], []
+    for result in family.results:
+        if result.estimate is None:
+            continue
+        row = adjusted.loc[result.design.id]
+        bounds = (
+            phrase(f"reason.{result.reasons['low']}")
+            if result.low is None
+            else f"{points(result.low)} à {points(result.high)}"
+        )
+        shown.append(
+            {
+                "Écart": typeset(get_indicator(result.design.outcome).label),
+                "Effet mesuré": points(result.estimate),
+                typeset("Fourchette à 95 %"): bounds,
+                "p (ajusté)": f"{probability(row['p_value'])} ({probability(row['romano_wolf'])})",
+                "Verdict": sentence(f"verdict.{verdict_key(result)}_label"),
+            }
+        )
+        raw.append(result.to_frame().assign(romano_wolf=row["romano_wolf"], westfall_young=row["westfall_young"]))
+    return Table(
+        "effets_ecarts",
+        sentence("gaps.caption"),
+        pd.DataFrame(shown),
+        note=sentence("gaps.note"),
+        data=pd.concat(raw, ignore_index=True),
+    )
+
+
+def _conclusion(family: FamilyResult, locative: str) -> str:
+    alpha = family.results[0].design.alpha
+    loud = family.frame[family.frame["romano_wolf"] <= alpha]
+    count = number(len(family.frame))
+    if loud.empty:
+        return sentence("gaps.conclusion_none", locative=locative, count=count)
+    names = listing(get_indicator(name).label.lower() for name in loud["outcome"])
+    return sentence("gaps.conclusion_some", names=names, count=count)
+
+
+def _falsification(result: ImpactResult) -> str:
+    if result.estimate is None:
+        return sentence("gaps.falsification_refused")
+    loud = "loud" if result.p_value <= result.design.alpha else "quiet"
+    return sentence(
+        "gaps.falsification",
+        estimate=number(result.estimate, 3, sign=True),
+        p_value=probability(result.p_value),
+        conclusion=sentence(f"gaps.falsification_{loud}"),
+    )
