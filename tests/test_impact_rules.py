@@ -9,6 +9,7 @@ import statsmodels.formula.api as smf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tne_eval.catalog import verdict_rules
 from tne_eval.errors import DesignError
 from tne_eval.impact.assignments import assign
 from tne_eval.impact.did import change_between, cluster_share, trend_carried
@@ -18,7 +19,7 @@ from tne_eval.impact.inference import (
     permutation_p,
     placebo_reference,
 )
-from tne_eval.impact.verdict import decide
+from tne_eval.impact.verdict import Evidence, decide, named_facts
 from tne_eval.results import Check, Reference, Verdict
 
 
@@ -229,7 +230,9 @@ def test_intervals_cover_the_truth_at_the_nominal_rate():
 
 
 PASSED = (Check("pretrend", True, 0.1, 1.0, ""),)
+FAILED = Check("x", False, None, None, "")
 SURE = Reference(("x",), 800, 0.01, -3.0, -1.0, 1.0)
+DOUBTFUL = Reference(("x",), 800, 0.2, -3.0, 1.0, 1.0)
 BASE = {
     "estimate": -2.0,
     "low": -3.0,
@@ -240,7 +243,11 @@ BASE = {
     "reference": SURE,
     "alpha": 0.05,
     "equivalence_margin": 1.0,
+    "mde": 0.9,
+    "variants": (-2.0, -1.5, -2.2),
+    "placebo_p": 0.4,
 }
+QUIET = {"estimate": 0.1, "p_value": 0.7, "low": -1.8, "high": 1.9}
 
 
 @pytest.mark.parametrize(
@@ -249,17 +256,42 @@ BASE = {
         ({}, Verdict.CREDIBLE),
         ({"reference": None}, Verdict.CREDIBLE),
         ({"low": None, "high": None}, Verdict.CREDIBLE),
+        ({"placebo_p": None}, Verdict.CREDIBLE),
+        ({"variants": ()}, Verdict.CREDIBLE),
         ({"estimate": None, "p_value": None, "smallest_p": None}, Verdict.REFUSED),
-        ({"checks": (*PASSED, Check("x", False, None, None, ""))}, Verdict.FAILS),
+        ({"checks": (*PASSED, FAILED)}, Verdict.FAILS),
         ({"checks": (*PASSED, Check("x", None, None, None, ""))}, Verdict.CREDIBLE),
         ({"smallest_p": 0.083, "p_value": 0.083}, Verdict.UNKNOWABLE),
-        ({"checks": (Check("x", False, None, None, ""),), "smallest_p": 0.5}, Verdict.FAILS),
-        ({"reference": Reference(("x",), 800, 0.2, -3.0, 1.0, 1.0)}, Verdict.NOTHING),
+        ({"checks": (FAILED,), "smallest_p": 0.5}, Verdict.FAILS),
+        ({"variants": (-2.0, 0.1)}, Verdict.FRAGILE),
+        ({"placebo_p": 0.05}, Verdict.FRAGILE),
+        ({"variants": (-2.0, 0.1), "reference": DOUBTFUL}, Verdict.NOTHING),
+        ({"reference": DOUBTFUL}, Verdict.NOTHING),
+        ({"reference": DOUBTFUL, "mde": 1.1}, Verdict.UNDERPOWERED),
         ({"p_value": 0.06, "low": -3.0, "high": 0.2}, Verdict.NOTHING),
         ({"p_value": 0.05, "low": -3.0, "high": 0.0}, Verdict.NOTHING),
-        ({"estimate": 0.1, "p_value": 0.7, "low": -0.8, "high": 0.9}, Verdict.BOUNDED),
-        ({"estimate": 0.1, "p_value": 0.7, "low": -0.8, "high": 1.1}, Verdict.NOTHING),
+        (QUIET, Verdict.NOTHING),
+        (QUIET | {"mde": 1.1}, Verdict.UNDERPOWERED),
+        (QUIET | {"mde": None}, Verdict.UNDERPOWERED),
+        (QUIET | {"low": -0.8, "high": 0.9}, Verdict.BOUNDED),
+        (QUIET | {"low": -0.8, "high": 0.9, "mde": 5.0}, Verdict.BOUNDED),
     ],
 )
 def test_every_branch_of_the_verdict(change, verdict):
-    assert decide(**{**BASE, **change}) is verdict
+    assert decide(Evidence(**{**BASE, **change})) is verdict
+
+
+def test_the_rules_of_the_catalogue_are_complete():
+    """Every verdict has a rule, every fact of a rule is computed, and the last rule holds whatever the facts."""
+    rules = verdict_rules()
+    assert [rule.verdict for rule in rules if rule.when == ()] == [rules[-1].verdict]
+    assert {rule.verdict for rule in rules} == {verdict.name for verdict in Verdict}
+    used = {name.removeprefix("not ") for rule in rules for name in rule.when}
+    assert used == set(named_facts())
+
+
+def test_a_rule_that_comes_first_wins():
+    """Facts that satisfy several rules take the first of the catalogue."""
+    everything = {"checks": (FAILED,), "smallest_p": 0.5, "variants": (3.0,), "low": -0.5, "high": 0.5}
+    assert decide(Evidence(**{**BASE, **everything})) is Verdict.FAILS
+    assert decide(Evidence(**{**BASE, **everything, "checks": PASSED})) is Verdict.UNKNOWABLE
