@@ -118,12 +118,13 @@ _FORMATS = {
     "index": number,
     "ratio": number,
     "score": number,
+    "test_points": number,
     "ips_points": lambda value, decimals: points(value, decimals, sign=False),
 }
 
 
 def amount(value: float | None, unit: str, decimals: int = 1) -> str:
-    """A value in a catalogue unit (percent, points, count, index, ratio, score, ips_points), as readers see it."""
+    """A value in a catalogue unit (percent, points, count, index, ratio, score, test_points, ips_points), as readers see it."""
     return _FORMATS[unit](value, decimals)
 
 

@@ -41,6 +41,7 @@ _UNIT = {
     "index": "indice",
     "ratio": "pour cent élèves scolarisés",
     "score": "indice (100 = moyenne)",
+    "test_points": "points de score (250 ± 50)",
     "ips_points": "points d'IPS",
     "count": "nombre",
 }

@@ -23,7 +23,7 @@ from tne_eval.sources.periods import session_exposed
 PRIMARY_DESIGN = "dnb_within_academie"
 NAIVE_DESIGN = "dnb_naive"
 FALSIFICATION_DESIGN = "segregation_falsification"
-GAPS = "gaps"
+GAPS, ENTRY = "gaps", "eval6e"
 DIVIDE = "digital_divide"
 
 
@@ -31,7 +31,8 @@ DIVIDE = "digital_divide"
 class TerritoryFacts:
     """One territory: its effects under both designs, those of the demonstrator pair, the audit of the counters.
 
-    `gaps`: effects on the gaps between pupils; `falsification`: on an outcome that the programme can hardly move.
+    `gaps`: effects on the gaps between pupils; `entry`: on scores at entry into collège, None where they were not
+    fetched; `falsification`: on an outcome that the programme can hardly move.
     `robustness`: of the naive design, whose pool is large enough for it; `curve`: both designs under every choice.
     `context`: the primary effect among the published ones, None where it was refused. `divide`: the composite of the
     digital divide for all départements, with its rank intervals.
@@ -45,6 +46,7 @@ class TerritoryFacts:
     naive: ImpactResult
     pair: ImpactResult
     gaps: FamilyResult
+    entry: FamilyResult | None
     falsification: ImpactResult
     robustness: Robustness
     curve: SpecificationCurve
@@ -75,6 +77,7 @@ def gather_territory(territory: str, panel: pd.DataFrame) -> TerritoryFacts:
         naive=estimate_impact(NAIVE_DESIGN, panel, territory),
         pair=estimate_impact(PRIMARY_DESIGN, panel),
         gaps=estimate_family(GAPS, panel, territory),
+        entry=_fetched_family(ENTRY, panel, territory),
         falsification=estimate_impact(FALSIFICATION_DESIGN, panel, territory),
         robustness=robustness,
         curve=curve_of_specifications((PRIMARY_DESIGN, NAIVE_DESIGN), panel, territory, {NAIVE_DESIGN: robustness}),
@@ -82,6 +85,13 @@ def gather_territory(territory: str, panel: pd.DataFrame) -> TerritoryFacts:
         audit=audit_counters(panel),
         divide=compute_composite(get_composite(DIVIDE), panel),
     )
+
+
+def _fetched_family(family: str, panel: pd.DataFrame, territory: str) -> FamilyResult | None:
+    try:
+        return estimate_family(family, panel, territory)
+    except MissingDataError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ import pandas as pd
 from tne_eval.catalog import get_indicator
 from tne_eval.french import listing, number, phrase, points, probability, sentence, typeset
 from tne_eval.impact.family import FamilyResult
-from tne_eval.report.blocks import Block, Paragraph, Table
+from tne_eval.report.blocks import Block, Note, Paragraph, Table
 from tne_eval.report.facts import TerritoryFacts
 from tne_eval.report.sections.words import verdict_key
 from tne_eval.results import ImpactResult
@@ -19,12 +19,25 @@ def effect_on_gaps(facts: TerritoryFacts) -> tuple[Block, ...]:
         Paragraph(sentence("gaps.intro")),
         Paragraph(_conclusion(facts.gaps, facts.territory.locative)),
         gaps_table(facts.gaps),
+        *_entry(facts),
         Paragraph(_falsification(facts.falsification)),
     )
 
 
-def gaps_table(family: FamilyResult) -> Table:
+def _entry(facts: TerritoryFacts) -> tuple[Block, ...]:
+    """Scores at entry into collège, where they were fetched; else what they would bring."""
+    if facts.entry is None:
+        return (Note(sentence("gaps.entry_missing"), kind="limit"),)
+    return (
+        Paragraph(sentence("gaps.entry_intro")),
+        Paragraph(_conclusion(facts.entry, facts.territory.locative)),
+        gaps_table(facts.entry, name="effets_sixieme", caption="gaps.entry_caption"),
+    )
+
+
+def gaps_table(family: FamilyResult, *, name: str = "effets_ecarts", caption: str = "gaps.caption") -> Table:
     """One row an outcome: effect, interval or the reason why there is none, p and adjusted p, verdict."""
+    unit = family.results[0].design.unit
     adjusted = family.frame.set_index("design")
     shown, raw = [], []
     for result in family.results:
@@ -34,12 +47,12 @@ def gaps_table(family: FamilyResult) -> Table:
         bounds = (
             phrase(f"reason.{result.reasons['low']}")
             if result.low is None
-            else f"{points(result.low)} à {points(result.high)}"
+            else f"{_said(result.low, unit)} à {_said(result.high, unit)}"
         )
         shown.append(
             {
                 "Écart": typeset(get_indicator(result.design.outcome).label),
-                "Effet mesuré": points(result.estimate),
+                "Effet mesuré": _said(result.estimate, unit),
                 typeset("Fourchette à 95 %"): bounds,
                 "p (ajusté)": f"{probability(row['p_value'])} ({probability(row['romano_wolf'])})",
                 "Verdict": sentence(f"verdict.{verdict_key(result)}_label"),
@@ -47,8 +60,8 @@ def gaps_table(family: FamilyResult) -> Table:
         )
         raw.append(result.to_frame().assign(romano_wolf=row["romano_wolf"], westfall_young=row["westfall_young"]))
     return Table(
-        "effets_ecarts",
-        sentence("gaps.caption"),
+        name,
+        sentence(caption),
         pd.DataFrame(shown),
         note=sentence("gaps.note"),
         data=pd.concat(raw, ignore_index=True),
@@ -63,6 +76,10 @@ def _conclusion(family: FamilyResult, locative: str) -> str:
         return sentence("gaps.conclusion_none", locative=locative, count=count)
     names = listing(get_indicator(name).label.lower() for name in loud["outcome"])
     return sentence("gaps.conclusion_some", names=names, count=count)
+
+
+def _said(value: float, unit: str) -> str:
+    return points(value) if unit == "points" else number(value, 1, sign=True)
 
 
 def _falsification(result: ImpactResult) -> str:

@@ -1,6 +1,7 @@
 """The shipped tables: one pure function each, raw frames in, tidy frame out."""
 
 from tne_eval.sources.tables.digital import ENT_DEVICES, ENT_USE, PIX_CAMPAIGNS, PIX_CERTIFICATIONS, PREMISES
+from tne_eval.sources.tables.evaluations import EVAL6E, EVAL6E_COLLEGES
 from tne_eval.sources.tables.exams import DNB, DNB_COLLEGES, IVAC_COLLEGES
 from tne_eval.sources.tables.kinds import DNB_BY_AREA, DNB_BY_PRIORITY, IPS_BY_AREA, IPS_BY_PRIORITY, IVAC_BY_PRIORITY
 from tne_eval.sources.tables.places import FIBRE, IFN, ILLECTRONISME, SKILLS, TNE_COUNTERS
@@ -26,6 +27,8 @@ TABLES: tuple[Table, ...] = (
 
 # Made only from files that were fetched: a build without them does not have these tables.
 FETCHED: tuple[Table, ...] = (
+    EVAL6E,
+    EVAL6E_COLLEGES,
     ENT_USE,
     ENT_DEVICES,
     PIX_CAMPAIGNS,
