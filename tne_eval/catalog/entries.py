@@ -397,6 +397,7 @@ class PublishedValue:
     statistic: str = ""
     rows: str = "all"
     groups: tuple[str, ...] = ()
+    separator: str = ","
 
 
 @dataclass(frozen=True, slots=True)

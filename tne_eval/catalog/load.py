@@ -172,13 +172,23 @@ def list_questions() -> tuple[Question, ...]:
 
 @cache
 def published_values() -> tuple[Mapping[str, list[float]], tuple[PublishedValue, ...]]:
-    """Small samples by name, and the published values that the library is checked against."""
+    """Small samples by name, and the published values that indicators are checked against."""
     data, _ = _read(_FOLDER / "published_values.toml")
+    return types.MappingProxyType(data["data"]), _published("published_values.toml")
+
+
+@cache
+def published_estimates() -> tuple[PublishedValue, ...]:
+    """The published effects that estimators of impact are checked against."""
+    return _published("published_estimates.toml")
+
+
+def _published(name: str) -> tuple[PublishedValue, ...]:
     problems: list[Problem] = []
-    values = tuple(make_entry(PublishedValue, item, "published_values.toml", problems) for item in data["value"])
+    values = tuple(make_entry(PublishedValue, item, name, problems) for item in _read(_FOLDER / name)[0]["value"])
     if problems:
         raise ContractError(problems)
-    return types.MappingProxyType(data["data"]), values
+    return values
 
 
 @cache

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tne_eval.catalog import list_territories
 from tne_eval.impact.assignments import assign
+from tne_eval.impact.chosen import infer_effect
 from tne_eval.impact.did import change_between, cluster_share, event_study, gaps, trend_carried
 from tne_eval.impact.inference import minimum_detectable_effect, permutation_p, placebo_reference
 from tne_eval.impact.plan import (
@@ -49,8 +50,6 @@ def estimate_impact(design: str, panel: pd.DataFrame, territory: str | None = No
 
     Raises UnknownNameError, MissingDataError.
     """
-    from tne_eval.impact.chosen import infer_effect
-
     comparison = compare(design, panel, territory)
     if why := refusal_of(comparison):
         return _refused(comparison, why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,17 +36,25 @@ def check_published_values(folder: str | Path | None = None) -> pd.DataFrame:
     differs, or no_data where the file is not at hand).
     """
     samples, wanted = published_values()
-    frames: dict[str, pd.DataFrame] = {}
-    rows = []
+    held = {name: pd.DataFrame({"value": values}) for name, values in samples.items()}
+    return compare_published(wanted, _compute, folder, held)
+
+
+def compare_published(
+    wanted: Sequence[PublishedValue],
+    compute: Callable[[PublishedValue, pd.DataFrame], float],
+    folder: str | Path | None,
+    held: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
+    """The table of `check_published_values` for some values; `held` are the data sets that need no file."""
+    frames, rows = dict(held), []
     for entry in wanted:
-        if entry.data in samples:
-            frames[entry.data] = pd.DataFrame({"value": samples[entry.data]})
-        elif entry.data not in frames and folder is not None and (Path(folder) / entry.data).is_file():
-            frames[entry.data] = pd.read_csv(Path(folder) / entry.data)
-        held = frames.get(entry.data)
-        computed = np.nan if held is None else _compute(entry, held)
+        if entry.data not in frames and folder is not None and (Path(folder) / entry.data).is_file():
+            frames[entry.data] = pd.read_csv(Path(folder) / entry.data, sep=entry.separator)
+        own = frames.get(entry.data)
+        computed = np.nan if own is None else compute(entry, own)
         difference = abs(computed - entry.published)
-        status = "no_data" if held is None else "agrees" if difference <= entry.limit else "differs"
+        status = "no_data" if own is None else "agrees" if difference <= entry.limit else "differs"
         facts = {name: getattr(entry, name) for name in COLUMNS if hasattr(entry, name)}
         rows.append({**facts, "computed": computed, "difference": difference, "status": status})
     return pd.DataFrame(rows, columns=COLUMNS)
