@@ -42,13 +42,16 @@ test: $(READY)  ## set up, then the tests
 lab: $(READY)  ## set up, then JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir notebooks
 
-bench: $(READY)  ## set up, then time reading, indices and catalogue against floors and peers, as ratios
-	@$(BIN)/python bench/read.py
-	$(BIN)/python bench/inequality.py
-	$(BIN)/python bench/catalogue.py
+bench: $(READY)  ## set up, then time reading, indices, catalogue and estimators against floors and peers, as ratios
+	@status=0
+	for name in read inequality catalogue reassignment staggered synthetic honest; do
+	  echo "== $$name"; $(BIN)/python bench/$$name.py || status=1
+	done
+	exit $$status
 
-gates: $(READY)  ## set up, then the long checks: measured coverage of the intervals
-	@$(BIN)/python bench/interval_coverage.py
+gates: $(READY)  ## set up, then the long checks: measured size and coverage of tests and intervals
+	@$(BIN)/python bench/impact_coverage.py
+	$(BIN)/python bench/interval_coverage.py
 
 lock: $(READY)  ## make both locks again, for Python 3.11.2
 	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11.2 --generate-hashes --no-header --no-annotate -q --upgrade -o requirements/uv.lock

@@ -124,7 +124,8 @@ _FORMATS = {
 
 
 def amount(value: float | None, unit: str, decimals: int = 1) -> str:
-    """A value in a catalogue unit (percent, points, count, index, ratio, score, test_points, ips_points), as readers see it."""
+    """A value in a unit of the catalogue, as readers see it: percent, points, count, index, ratio, score, test_points,
+    ips_points."""
     return _FORMATS[unit](value, decimals)
 
 

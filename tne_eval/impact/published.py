@@ -33,7 +33,8 @@ def _compute(entry: PublishedValue, frame: pd.DataFrame) -> float:
         if entry.call == "synthetic_control":
             return float(synthetic_control(outcomes, ["California"], 1989).estimate)
         placebos = entry.statistic in ("placebo_sd", "p_value")
-        return float(getattr(synthetic_did(outcomes, ["California"], 1989, placebos=placebos, alpha=0.1), entry.statistic))
+        found = synthetic_did(outcomes, ["California"], 1989, placebos=placebos, alpha=0.1)
+        return float(getattr(found, entry.statistic))
     restriction, bound = entry.statistic.split()
     found = honest_did(*_medicaid(frame), 5, restriction, bound=float(bound))
     return float(getattr(found, entry.call.removeprefix("honest_"))[0])
