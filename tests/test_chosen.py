@@ -31,9 +31,9 @@ def test_one_treated_is_ranked():
     assert list(sized.alternatives["method"]) == ["size_rescaled_rank", "rank"]
 
 
-@pytest.mark.parametrize("k", [2, 3, 5])
-def test_two_to_five_treated_have_the_size_rescaled_test(k):
-    change, treated, size = case(16, k, 4)
+@pytest.mark.parametrize(("n", "k"), [(18, 2), (16, 3), (16, 5)])
+def test_two_to_five_treated_have_the_size_rescaled_test(n, k):
+    change, treated, size = case(n, k, 4)
     found = infer_effect(change, treated, size=size)
     alone = permutation_test(change, treated, size=size)
     assert (found.method, found.reasons, found.reason) == ("size_rescaled_permutation", (), None)
@@ -46,16 +46,18 @@ def test_two_to_five_treated_have_the_size_rescaled_test(k):
     assert "cr2_satterthwaite" not in table.index
 
 
-def test_without_sizes_two_treated_have_no_interval_and_three_the_studentised():
+def test_without_sizes_two_or_three_treated_have_no_interval_and_four_the_studentised():
+    change, treated, _ = case(20, 3, 2)
+    assert infer_effect(change, treated).reasons == ("size_unknown",)
     change, treated, _ = case(20, 2, 2)
     two = infer_effect(change, treated)
     assert (two.method, two.low, two.reason) == ("studentized_permutation", None, "size_unknown")
     assert two.p_value == permutation_test(change, treated, statistic="studentized").p_value
     assert two.alternatives["low"].isna().all() and (two.alternatives["reason"] == "size_unknown").all()
-    change, treated, _ = case(20, 3, 2)
-    three = infer_effect(change, treated)
+    change, treated, _ = case(16, 4, 2)
+    four = infer_effect(change, treated)
     alone = permutation_test(change, treated, statistic="studentized")
-    assert (three.reasons, three.low, three.high) == ((), alone.low, alone.high)
+    assert (four.reasons, four.low, four.high) == ((), alone.low, alone.high)
 
 
 @pytest.mark.parametrize(("n", "k"), [(12, 6), (96, 12), (30, 20)])
@@ -91,6 +93,8 @@ def test_few_controls_have_no_interval():
     change, treated, size = case(12, 8, 5)
     found = infer_effect(change, treated, size=size)
     assert (found.method, found.low, found.reasons) == ("studentized_permutation", None, ("few_controls",))
+    change, treated, size = case(17, 2, 5)
+    assert infer_effect(change, treated, size=size).reasons == ("few_controls",)
     change, treated, size = case(10, 5, 5)
     assert infer_effect(change, treated, size=size).reasons == ("few_controls",)
     change, treated, size = case(5, 2, 5)

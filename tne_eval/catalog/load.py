@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
 import json
@@ -175,6 +176,21 @@ def published_values() -> tuple[Mapping[str, list[float]], tuple[PublishedValue,
     """Small samples by name, and the published values that indicators are checked against."""
     data, _ = _read(_FOLDER / "published_values.toml")
     return types.MappingProxyType(data["data"]), _published("published_values.toml")
+
+
+@cache
+def impact_coverage() -> tuple[Mapping[str, object], ...]:
+    """Rows of the measured size and coverage of the inference on effects (`bench/impact_coverage.py`)."""
+    lines = (_FOLDER / "impact_coverage.csv").read_text(encoding="utf-8").splitlines()
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    return tuple({name: _number(text) for name, text in row.items()} for row in rows)
+
+
+def _number(text: str) -> float | str | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
 
 
 @cache

@@ -16,8 +16,12 @@ from tne_eval.impact.permutation import PermutationTest, checked_inputs, run_tes
 
 # Below this many treated clusters, standard errors are not used.
 FEW_TREATED = 6
-# Below this many controls, no interval is given: none was measured (bench/impact_coverage.py).
-FEW_CONTROLS = 6
+# Below this many controls, no interval is given: with two treated that are large, it covers more than 98 % below 16;
+# for the others, fewer than 6 controls were not measured.
+FEW_CONTROLS, FEW_CONTROLS_OF_TWO = 6, 16
+# Up to this many treated, the studentised interval is refused where sizes are unknown: where they are small it covers
+# less than 92 %.
+UNSIZED = 3
 # The size-rescaled test takes the variance for a + b / size, whose exponent is 1 at most. Beyond this estimate the
 # interval is refused: with a variance proportional to 1 / size² it rejects up to a fifth of true nulls.
 STEEPEST_VARIANCE = 1.4
@@ -25,9 +29,9 @@ STEEPEST_VARIANCE = 1.4
 REASONS = {
     "one_treated": "one treated cluster: its rank among the controls says all that the data can say",
     "smallest_p_above_alpha": "the smallest p that any data could give with these assignments is above the level",
-    "few_controls": f"fewer than {FEW_CONTROLS} control clusters",
-    "size_unknown": "two treated clusters whose sizes are not known: where they are small, the studentised interval "
-    "covers 90 % at a level of 95 %",
+    "few_controls": f"fewer than {FEW_CONTROLS} control clusters, or than {FEW_CONTROLS_OF_TWO} with two treated",
+    "size_unknown": f"{UNSIZED} treated clusters or fewer, whose sizes are not known: where they are small, the "
+    "studentised interval covers 90 to 92 % at a level of 95 %",
     "interval_unbounded": "an effect of any size, of one sign or the other, is not rejected",
     "variance_steeper_than_size": "the variance of the changes falls with size faster than a + b / size: where it is "
     "proportional to 1 / size², no interval holds its level",
@@ -93,12 +97,12 @@ def infer_effect(
 
     - 1 treated: its rank among the controls, rescaled by size where sizes are known; no interval.
     - 2 to 5: the size-rescaled permutation test and its inversion (Ferman and Pinto 2019). Without sizes, the
-      studentised one, and no interval with 2.
+      studentised one, and no interval with 2 or 3.
     - 6 or more, and as many controls: CR2 with Satterthwaite's degrees of freedom (Bell and McCaffrey 2002). In several
       strata, where the contrast is not the difference of two means, the studentised permutation test.
 
-    No interval either with fewer than 6 controls, with too few assignments for the level, or, under the size-rescaled
-    test, where the variance is steeper in size than its model (`STEEPEST_VARIANCE`).
+    No interval either with fewer than 6 controls (16 with 2 treated), with too few assignments for the level, or, under
+    the size-rescaled test, where the variance is steeper in size than its model (`STEEPEST_VARIANCE`).
 
     The interval that spans the studentised and the size-rescaled one covers 97 to 99 % with 2 treated where both are
     exact (`coverage_both` in the table), so it is not the one that is given; both stand in `alternatives`.
@@ -145,6 +149,11 @@ def choose_method(n_treated: int, n_controls: int, n_strata: int, sized: bool) -
     return "studentized_permutation" if n_controls > n_strata else "difference_permutation"
 
 
+def controls_needed(n_treated: int) -> int:
+    """Fewest controls with which an interval is given."""
+    return FEW_CONTROLS_OF_TWO if n_treated == 2 else FEW_CONTROLS
+
+
 def too_steep(change: np.ndarray, treated: np.ndarray, size: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(G,) whether the variance of each column of changes (n, G) falls faster with size than the tests can follow."""
     groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -185,9 +194,9 @@ def _reasons(n_treated: int, n_controls: int, main: dict, sized: bool, steep: bo
     """Codes of what keeps the interval from being given; main : row of the chosen method."""
     own = main["reason"]
     found = [own] if own else []
-    if n_controls < FEW_CONTROLS:
+    if n_controls < controls_needed(n_treated):
         found.append("few_controls")
-    if n_treated == 2 and not sized:
+    if 2 <= n_treated <= UNSIZED and not sized:
         found.append("size_unknown")
     if not own and not np.isfinite([main["low"], main["high"]]).all():
         found.append("interval_unbounded")

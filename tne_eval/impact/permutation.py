@@ -40,8 +40,9 @@ class PermutationTest:
     test : `difference`, `studentized` or `size_rescaled`; n_treated and n_controls : clusters that were compared.
     estimate : mean change of the treated less the mean change of the controls of their strata, in the unit of the
         changes. p_value : two-sided; smallest_p : the smallest that any data could give with these assignments.
-    low, high : the effects that the same test does not reject at level `alpha`; ends may be infinite. None where
-        `reason` says why (`one_treated`, `smallest_p_above_alpha`).
+    low, high : the least and the greatest effect that the same test does not reject at level `alpha`, maybe infinite;
+        the studentised and the rescaled one may, rarely, reject an effect between them. None where `reason` says why
+        (`one_treated`, `smallest_p_above_alpha`).
     placebo : (S,) the statistic under each assignment, the observed one first. exact : whether the S assignments are
         all there are; total : how many there are.
     """

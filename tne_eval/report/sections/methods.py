@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tne_eval.catalog import list_indicators, precision_rule
-from tne_eval.french import listing, number, phrase, sentence, typeset
+from tne_eval.catalog import impact_coverage, list_indicators, precision_rule
+from tne_eval.french import listing, number, percent, phrase, sentence, typeset
+from tne_eval.impact import check_published_estimates
 from tne_eval.indicators import check_published_values
 from tne_eval.report.blocks import Block, Bullets, Note, Paragraph, Table, Title, Verdict
 
@@ -27,7 +28,10 @@ class MethodsFacts:
 
 def gather_methods(reference_folder: str | Path | None = None) -> MethodsFacts:
     """Compute the published values again; those of a data file only where `reference_folder` holds it."""
-    return MethodsFacts(check_published_values(reference_folder), _coverage_frame(precision_rule()))
+    values = pd.concat(
+        [check_published_values(reference_folder), check_published_estimates(reference_folder)], ignore_index=True
+    )
+    return MethodsFacts(values, _coverage_frame(precision_rule()))
 
 
 def methods_opening(facts: MethodsFacts) -> tuple[Block, ...]:
@@ -105,6 +109,27 @@ def _coverage_frame(rule: Mapping) -> pd.DataFrame:
             for schools, coverage in zip(entry["clusters"], entry["coverage"], strict=True)
         ],
         columns=["quantity", "method", "statistic", "schools", "coverage", "holds_from"],
+    )
+
+
+def methods_inference() -> tuple[Block, ...]:
+    """Size and coverage of the inference chosen by the number of treated départements, as measured."""
+    table = pd.DataFrame(impact_coverage())
+    shown = pd.DataFrame(
+        {
+            "Traités": [number(value) for value in table["n_treated"]],
+            "Départements": [number(value) for value in table["n_units"]],
+            "Hasard": [phrase(f"errors.{name}") for name in table["errors"]],
+            "Méthode": [phrase(f"inference.{name}") for name in table["method"]],
+            "Rejets à tort": [percent(100 * value) for value in table["size"]],
+            "Couverture": [percent(None if pd.isna(value) else 100 * value) for value in table["coverage"]],
+            "Refus": [percent(100 * value, 0) for value in table["refused"]],
+        }
+    )
+    caption = sentence("methods.inference_caption")
+    return (
+        Paragraph(sentence("methods.inference")),
+        Table("couverture_effets", caption, shown, note=sentence("methods.inference_note"), data=table),
     )
 
 
