@@ -13,8 +13,9 @@ from tne_eval.impact.context import put_in_context
 from tne_eval.impact.doses import dose_responses, territory_doses
 from tne_eval.impact.family import estimate_family
 from tne_eval.impact.plan import compare, exposure_date, first_periods
-from tne_eval.impact.robustness import assess_robustness, curve_of_specifications, snee_grants_per_pupil
+from tne_eval.impact.robustness import assess_robustness, curve_of_specifications
 from tne_eval.indicators import indicator_table
+from tne_eval.indicators.snee_regions import region_table
 from tne_eval.results import Verdict
 from tne_eval.sources.geography import list_regions, region_of
 
@@ -51,7 +52,7 @@ def test_without_each_control_in_turn(panel, aisne):
 
 
 def test_without_the_regions_that_snee_helped_most(panel, aisne):
-    euros = snee_grants_per_pupil(panel)
+    euros = region_table(panel)["euros_per_pupil"]
     assert set(euros.index) < set(list_regions()) and len(euros) == 13
     kept = [
         unit
@@ -66,7 +67,7 @@ def test_snee_grants_a_pupil_are_the_published_total_over_the_pupils(panel):
     grants = {figure.id: figure.value for figure in get_programme("snee").figures}
     rows = panel[(panel["variable"] == "ips_ecole_pupils") & (panel["period"] == 2022)]
     bretagne = rows[rows["unit"].isin(["22", "29", "35", "56"])]["value"].sum()
-    assert snee_grants_per_pupil(panel)["Bretagne"] == pytest.approx(grants["grants_bretagne"] / bretagne)
+    assert region_table(panel).loc["Bretagne", "euros_per_pupil"] == pytest.approx(grants["grants_bretagne"] / bretagne)
 
 
 def test_the_composition_is_adjusted_by_the_school_year_of_the_session(panel, aisne):

@@ -83,6 +83,16 @@ class Territory:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """A dated fact of a programme."""
+
+    date: str
+    label: str
+    flag: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Programme:
     id: str
     name: str
@@ -90,6 +100,7 @@ class Programme:
     summary: str
     components: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,12 @@ from tne_eval.impact.inference import invert_interval, minimum_detectable_effect
 from tne_eval.impact.multiple import adjust_familywise, equivalence_p, equivalence_test, excluded_effects
 from tne_eval.impact.panel_did import difference_in_differences, event_study
 from tne_eval.impact.permutation import permutation_test, power_curve
+from tne_eval.impact.planning import plan_wave
 from tne_eval.impact.published import check_published_estimates
 from tne_eval.impact.robustness import assess_robustness, curve_of_specifications
 from tne_eval.impact.sensitivity import adjust_change, leave_one_out, placebo_dates
 from tne_eval.impact.specification import specification_curve
+from tne_eval.impact.staggered import estimate_staggered
 from tne_eval.impact.synthetic import synthetic_control, synthetic_did
 from tne_eval.impact.verdict import decide
 from tne_eval.impact.wild import wild_cluster_bootstrap
@@ -44,6 +46,7 @@ __all__ = [
     "equivalence_test",
     "estimate_family",
     "estimate_impact",
+    "estimate_staggered",
     "event_study",
     "excluded_effects",
     "functional_table",
@@ -58,6 +61,7 @@ __all__ = [
     "permutation_p",
     "permutation_test",
     "placebo_dates",
+    "plan_wave",
     "power_curve",
     "put_in_context",
     "reassign_treatment",

@@ -60,7 +60,7 @@ def compare(design: str, panel: pd.DataFrame, territory: str | None = None) -> C
     """
     plan = get_design(design)
     places = tuple(get_territory(name) for name in ([territory] if territory else plan.treated))
-    outcome = _outcome(plan, panel)
+    outcome = outcome_of(plan, panel)
     treated = tuple(place.departement for place in places)
     ever = {place.departement for place in list_territories()}
     controls = [unit for unit in outcome.index if unit not in ever]
@@ -182,7 +182,7 @@ def strata_of(plan: Design, units: Sequence[str]) -> list[str]:
     return [academie_of(unit) if plan.strata == "academie" else "all" for unit in units]
 
 
-def _outcome(plan: Design, panel: pd.DataFrame) -> pd.DataFrame:
+def outcome_of(plan: Design, panel: pd.DataFrame) -> pd.DataFrame:
     """Outcome of every département that is complete over the periods of the design, excluded periods left out."""
     table = indicator_table(plan.outcome, panel)
     excluded = {item.period for item in plan.excluded}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from tne_eval.catalog import get_indicator, get_programme
+from tne_eval.catalog import get_indicator
 from tne_eval.errors import DesignError
 from tne_eval.impact.conformal import conformal_test
 from tne_eval.impact.did import change_between
@@ -30,7 +30,8 @@ from tne_eval.impact.sensitivity import adjust_change, leave_one_out
 from tne_eval.impact.specification import SpecificationCurve, specification_curve
 from tne_eval.impact.synthetic import synthetic_control, synthetic_did
 from tne_eval.indicators import indicator_table
-from tne_eval.sources.geography import list_departements, plain_name, region_of
+from tne_eval.indicators.snee_regions import region_table
+from tne_eval.sources.geography import region_of
 
 # Violations of parallel trends after, in times the largest one before (Rambachan and Roth 2023).
 RELATIVE_MAGNITUDES = (0.5, 1.0, 1.5, 2.0)
@@ -212,29 +213,13 @@ def _adjusted(comparison: Comparison, panel: pd.DataFrame, window: Window) -> pd
 
 def _low_snee(comparison: Comparison, panel: pd.DataFrame) -> list[str]:
     """The treated, and of the controls whose region had no more SNEE grants a pupil than the median region."""
-    euros = snee_grants_per_pupil(panel)
+    euros = region_table(panel)["euros_per_pupil"]
     limit = euros.median()
     return [
         unit
         for unit in comparison.table.index
         if unit in comparison.treated or euros.get(region_of(unit), np.inf) <= limit
     ]
-
-
-def snee_grants_per_pupil(panel: pd.DataFrame) -> pd.Series:
-    """Euros of SNEE grants for one pupil of école, by metropolitan region: published totals over the enrolment of the
-    écoles that have an IPS, in the latest year that has it."""
-    grants = {
-        figure.id.removeprefix("grants_"): figure.value
-        for figure in get_programme("snee").figures
-        if figure.id.startswith("grants_") and figure.value is not None
-    }
-    regions = pd.Series({code: region_of(code) for code in list_departements()})
-    rows = panel[(panel["variable"] == "ips_ecole_pupils") & panel["value"].notna()]
-    rows = rows[rows["period"] == rows["period"].max()]
-    pupils = rows.groupby(rows["unit"].astype(str).map(regions), observed=True)["value"].sum()
-    euros = pupils.index.map(lambda region: grants.get(plain_name(region).replace(" ", "_"), np.nan))
-    return (pd.Series(euros, index=pupils.index, dtype=float) / pupils).dropna().sort_values()
 
 
 def _honest(

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tne_eval.catalog import Territory, get_composite, get_territory, list_territories
+from tne_eval.catalog import Territory, get_composite, get_design, get_territory, list_designs, list_territories
 from tne_eval.errors import MissingDataError, ReportError
 from tne_eval.impact.context import EffectInContext, put_in_context
 from tne_eval.impact.dose import DoseResponse
 from tne_eval.impact.doses import dose_responses
 from tne_eval.impact.estimate import estimate_impact
 from tne_eval.impact.family import FamilyResult, estimate_family
+from tne_eval.impact.planning import plan_wave
 from tne_eval.impact.robustness import Robustness, assess_robustness, curve_of_specifications
 from tne_eval.impact.specification import SpecificationCurve
+from tne_eval.impact.staggered import StaggeredEffect, estimate_staggered
 from tne_eval.indicators import CompositeResult, audit_counters, compute_composite, compute_indicator
 from tne_eval.results import ImpactResult, IndicatorResult
 from tne_eval.sources import academie_of
@@ -98,7 +100,8 @@ def _fetched_family(family: str, panel: pd.DataFrame, territory: str) -> FamilyR
 class SynthesisFacts:
     """All territories side by side: the effect of each under the primary design, the pair, the counters.
 
-    `gaps` and `robustness` are those of the pair; `doses`: dose-response among the twelve, by kind of dose.
+    `gaps` and `robustness` are those of the pair; `doses`: dose-response among the twelve, by kind of dose;
+    `staggered`: the twelve together, by design; `waves`: what a next wave of some size could show.
     """
 
     panel: pd.DataFrame
@@ -109,6 +112,8 @@ class SynthesisFacts:
     gaps: FamilyResult
     robustness: Robustness
     doses: dict[str, DoseResponse]
+    staggered: dict[str, StaggeredEffect]
+    waves: pd.DataFrame
     audit: pd.DataFrame
 
 
@@ -116,6 +121,7 @@ def gather_synthesis(panel: pd.DataFrame) -> SynthesisFacts:
     """Compute the facts of the synthesis from a panel of real figures."""
     refuse_simulated(panel)
     places = tuple(list_territories())
+    together = [get_design(NAIVE_DESIGN), *(plan for plan in list_designs() if plan.family == GAPS)]
     return SynthesisFacts(
         panel=panel,
         territories=places,
@@ -125,6 +131,8 @@ def gather_synthesis(panel: pd.DataFrame) -> SynthesisFacts:
         gaps=estimate_family(GAPS, panel),
         robustness=assess_robustness(NAIVE_DESIGN, panel),
         doses=dose_responses(PRIMARY_DESIGN, panel),
+        staggered={plan.id: estimate_staggered(plan.id, panel) for plan in together},
+        waves=plan_wave([plan.id for plan in together], panel),
         audit=audit_counters(panel),
     )
 

@@ -20,6 +20,7 @@ _WAVES = {1: "Démonstrateur (2020)", 2: "Extension (dès 2022)"}
 # Reports about no single territory: id (with "_" for "-", their notebook), and the words that lead to it.
 OTHERS = {
     "synthese": "Lire la synthèse des douze territoires",
+    "socle-numerique": "Le socle numérique dans les écoles élémentaires : où est allé l’argent",
     "qualite-donnees": "Ce qui existe, ce qui manque, ce qui n’est pas plausible dans les données",
     "methodes": "Les méthodes, et comment elles sont vérifiées",
 }

@@ -10,6 +10,7 @@ from tne_eval.report.sections.opening import opening
 from tne_eval.report.sections.programme import programme, published_facts
 from tne_eval.report.sections.robust import robustness
 from tne_eval.report.sections.schooling import dnb_results, social_inequality
+from tne_eval.report.sections.socle import socle_in_territory
 from tne_eval.report.sections.synthesis import (
     synthesis_counters,
     synthesis_doses,
@@ -17,6 +18,7 @@ from tne_eval.report.sections.synthesis import (
     synthesis_map,
     synthesis_opening,
     synthesis_table,
+    synthesis_together,
 )
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "questions",
     "robustness",
     "social_inequality",
+    "socle_in_territory",
     "sources",
     "synthesis_counters",
     "synthesis_doses",
@@ -39,4 +42,5 @@ __all__ = [
     "synthesis_map",
     "synthesis_opening",
     "synthesis_table",
+    "synthesis_together",
 ]

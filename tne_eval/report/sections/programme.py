@@ -40,10 +40,11 @@ def programme(facts: TerritoryFacts) -> tuple[Block, ...]:
 def published_facts(facts: TerritoryFacts) -> tuple[Block, ...]:
     """Every published figure on the programme here, with its source and how sure it is."""
     place = facts.territory
-    return (figures_table(place.figures, locative=place.locative),)
+    caption = sentence("programme.figures_caption", locative=place.locative)
+    return (figures_table(place.figures, caption=caption),)
 
 
-def figures_table(figures: tuple[Figure, ...], *, locative: str) -> Table:
+def figures_table(figures: tuple[Figure, ...], *, caption: str) -> Table:
     """Published facts with value or range, date, flag and source."""
     shown = [
         {
@@ -73,7 +74,7 @@ def figures_table(figures: tuple[Figure, ...], *, locative: str) -> Table:
     ]
     return Table(
         "faits_du_programme",
-        sentence("programme.figures_caption", locative=locative),
+        caption,
         pd.DataFrame(shown),
         note=sentence("programme.figures_note"),
         data=pd.DataFrame(raw),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from tne_eval.catalog import get_design, get_indicator, get_territory
 from tne_eval.french import listing, number, percent, phrase, points, probability, sentence, typeset
 from tne_eval.indicators import compute_indicator, indicator_table
 from tne_eval.maps import draw_departements
@@ -151,6 +152,36 @@ def _multiples(facts: SynthesisFacts) -> Figure:
         alt=sentence("synthesis.multiples_alt", count=number(len(panels)), periods=f"{periods[0]}-{periods[-1]}"),
         data=pd.DataFrame(series).rename_axis("session").reset_index(),
     )
+
+
+def synthesis_together(facts: SynthesisFacts) -> tuple[Block, ...]:
+    """The territories together, each from its own first exposed session, and what a next wave could show."""
+    shown, raw = [], []
+    for design, found in facts.staggered.items():
+        shown.append(
+            {
+                "Résultat": typeset(get_indicator(get_design(design).outcome).label),
+                "Effet moyen": points(found.estimate),
+                "Par imputation": points(found.imputed),
+                "p": probability(found.p_value),
+            }
+        )
+        names = ("estimate", "imputed", "p_value", "smallest_p")
+        raw.append({"plan": design} | {name: getattr(found, name) for name in names})
+    one = next(iter(facts.staggered.values()))
+    left_out = listing(typeset(get_territory(name).name) for name in one.left_out)
+    waves = facts.waves
+    plans = pd.DataFrame({"Départements traités": [number(value) for value in waves.index]})
+    for design in waves:
+        label = typeset(get_indicator(get_design(design).outcome).label)
+        plans[label] = [points(value, sign=False) for value in waves[design]]
+    return (
+        Paragraph(sentence("together.intro", count=number(len(one.territories)), left_out=left_out)),
+        Table("douze_ensemble", sentence("together.caption"), pd.DataFrame(shown), note=sentence("together.note"),
+              data=pd.DataFrame(raw)),
+        Table("prochaine_vague", sentence("together.waves_caption"), plans, note=sentence("together.waves_note"),
+              data=waves.reset_index()),
+    )  # fmt: skip
 
 
 def synthesis_doses(facts: SynthesisFacts) -> tuple[Block, ...]:

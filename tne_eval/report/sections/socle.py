@@ -1,0 +1,189 @@
+"""The call for a digital base in elementary schools: money, targeting, who applied, and what cannot be known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from tne_eval.catalog import Programme, get_programme
+from tne_eval.french import money, number, percent, phrase, sentence, typeset
+from tne_eval.indicators import concentration_index
+from tne_eval.indicators.snee_regions import region_table
+from tne_eval.maps import draw_departements
+from tne_eval.report.blocks import Block, Figure, Paragraph, Table, Title, Verdict, figure_block
+from tne_eval.report.facts import TerritoryFacts, refuse_simulated
+from tne_eval.report.sections.programme import figures_table
+from tne_eval.sources.geography import list_departements, region_of
+
+# A concentration index nearer to 0 than this is no tendency among thirteen regions.
+_TENDENCY = 0.01
+_MONEY = (
+    "budget_announced",
+    "grants_requested",
+    "grants",
+    "spending",
+    "grant_rate",
+    "files_submitted",
+    "files_retained_share",
+    "schools",
+    "communes",
+    "classes_announced",
+    "rate_small",
+    "rate_large",
+    "ceiling_per_class",
+    "rate_threshold",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SocleFacts:
+    """The published facts, and the regions of `region_table`; `ips`, `ifn`: concentration of euros a pupil by need."""
+
+    programme: Programme
+    regions: pd.DataFrame = field(repr=False)
+    ips: float
+    ifn: float
+
+
+def gather_socle(panel: pd.DataFrame, raw_folder: str | Path | None = None) -> SocleFacts:
+    """Compute the facts of the report from a panel of real figures."""
+    refuse_simulated(panel)
+    regions = region_table(panel)
+    return SocleFacts(
+        programme=get_programme("snee"),
+        regions=regions,
+        ips=concentration_index(regions["euros_per_pupil"], -regions["ips"], regions["pupils"]),
+        ifn=concentration_index(regions["euros_per_pupil"], regions["ifn"], regions["pupils"]),
+    )
+
+
+def socle_opening(facts: SocleFacts) -> tuple[Block, ...]:
+    """Title and what can be said without the files by convention and by school."""
+    low, high = facts.regions.iloc[0], facts.regions.iloc[-1]
+    key = "opening_totals_title" if facts.ips > _TENDENCY else "opening_totals_flat_title"
+    return (
+        Title(sentence("socle.title"), level=1),
+        Verdict(
+            title=sentence(f"socle.{key}"),
+            text=sentence(
+                "socle.opening_totals",
+                low=money(low["euros_per_pupil"]),
+                high=money(high["euros_per_pupil"]),
+                low_region=low.name,
+                high_region=high.name,
+            ),
+            kind="uncertain",
+            label=sentence("socle.label_totals"),
+        ),
+        Paragraph(typeset(facts.programme.summary.strip())),
+    )
+
+
+def socle_money(facts: SocleFacts) -> tuple[Block, ...]:
+    """Calendar, announced against executed, and the rate by size of project."""
+    figures = {figure.id: figure for figure in facts.programme.figures}
+    events = pd.DataFrame(
+        {
+            "Date": [event.date for event in facts.programme.events],
+            "Fait": [typeset(event.label) for event in facts.programme.events],
+            "Fiabilité": [event.flag for event in facts.programme.events],
+            "Source": [typeset(event.source) for event in facts.programme.events],
+        }
+    )
+    text = sentence(
+        "socle.money",
+        low=money(figures["budget_announced"].low),
+        high=money(figures["budget_announced"].high),
+        grants=money(figures["grants"].value),
+        spending=money(figures["spending"].value),
+        rate=percent(figures["grant_rate"].value),
+    )
+    rates = sentence(
+        "socle.rates",
+        small=percent(figures["grant_rate_small"].value),
+        large=percent(figures["grant_rate_large"].value),
+    )
+    return (
+        Table("calendrier", sentence("socle.events_caption"), events),
+        Paragraph(text),
+        figures_table(tuple(figures[id] for id in _MONEY), caption=sentence("socle.money_caption")),
+        Paragraph(rates),
+    )
+
+
+def socle_targeting(facts: SocleFacts) -> tuple[Block, ...]:
+    """Euros a pupil by region beside social position and digital fragility."""
+    table = facts.regions.reset_index()
+    shown = pd.DataFrame(
+        {
+            "Région": [typeset(name) for name in table["region"]],
+            "Aides": [money(value) for value in table["grants"]],
+            "Par élève": [money(value) for value in table["euros_per_pupil"]],
+            "Position sociale": [number(value, 1) for value in table["ips"]],
+            "Fragilité numérique": [number(value, 1) for value in table["ifn"]],
+        }
+    )
+    reading = "neutral" if abs(facts.ips) <= _TENDENCY else "pro_poor" if facts.ips > 0 else "pro_rich"
+    text = sentence(
+        "socle.regions_text",
+        ips=number(facts.ips, 3, sign=True),
+        ifn=number(facts.ifn, 3, sign=True),
+        reading=phrase(f"socle.{reading}"),
+    )
+    note = sentence("socle.regions_note")
+    return (
+        Table("regions", sentence("socle.regions_caption"), shown, note=note, data=table),
+        Paragraph(text),
+        _map(facts),
+    )
+
+
+def socle_take_up(facts: SocleFacts) -> tuple[Block, ...]:
+    """Who knew and who applied, as a survey of the time says."""
+    figures = {figure.id: figure.value for figure in facts.programme.figures}
+    names = ("known_small", "known_large", "applied_small", "applied_large")
+    text = sentence(
+        "socle.take_up",
+        answers=number(figures["survey_answers"]),
+        files=number(figures["files_submitted"]),
+        retained=percent(figures["files_retained_share"], 0),
+        **{name: percent(figures[name], 0) for name in names},
+    )
+    return (Paragraph(text),)
+
+
+def socle_effect(facts: SocleFacts) -> tuple[Block, ...]:
+    """What cannot be measured, and what would allow it."""
+    return (Paragraph(sentence("socle.effect")), Paragraph(sentence("socle.missing")))
+
+
+def socle_in_territory(facts: TerritoryFacts) -> tuple[Block, ...]:
+    """The grants of the territory's region, and its rank among the metropolitan ones."""
+    regions = region_table(facts.panel)["euros_per_pupil"]
+    region = region_of(facts.territory.departement)
+    if region not in regions:
+        return (Paragraph(sentence("socle.territory_overseas")),)
+    text = sentence(
+        "socle.territory",
+        region=region,
+        euros=money(regions[region]),
+        rank=number(int((regions > regions[region]).sum()) + 1),
+        count=number(len(regions)),
+    )
+    return (Paragraph(text),)
+
+
+def _map(facts: SocleFacts) -> Figure:
+    euros = facts.regions["euros_per_pupil"]
+    values = pd.Series({code: euros.get(region_of(code)) for code in list_departements()}).dropna().astype(float)
+    return figure_block(
+        draw_departements(values, legend_title=sentence("socle.map_legend")).figure,
+        name="carte_aides",
+        caption=sentence("socle.map_caption"),
+        alt=sentence("socle.map_alt", low=money(euros.min()), high=money(euros.max())),
+        data=facts.regions.reset_index()[["region", "euros_per_pupil"]].rename(
+            columns={"euros_per_pupil": "euros_par_eleve"}
+        ),
+    )
