@@ -92,7 +92,8 @@ def figure_amount(figure: Figure) -> str:
     """`27,3 M€`, or `7 à 10 M€` where sources conflict."""
 
     def said(value: float | None) -> str:
-        return number(value, 0 if value is None or float(value).is_integer() else 1)
+        whole = value is None or float(value).is_integer()
+        return number(value, 0 if whole else 2 if figure.unit == "€" else 1)
 
     if figure.value is not None:
         text = said(figure.value)

@@ -171,10 +171,15 @@ def synthesis_together(facts: SynthesisFacts) -> tuple[Block, ...]:
     one = next(iter(facts.staggered.values()))
     left_out = listing(typeset(get_territory(name).name) for name in one.left_out)
     waves = facts.waves
-    plans = pd.DataFrame({"Départements traités": [number(value) for value in waves.index]})
-    for design in waves:
-        label = typeset(get_indicator(get_design(design).outcome).label)
-        plans[label] = [points(value, sign=False) for value in waves[design]]
+    plans = pd.DataFrame(
+        {
+            "Résultat": [typeset(get_indicator(get_design(design).outcome).label) for design in waves],
+            **{
+                sentence("together.wave", count=number(size)): [points(value, sign=False) for value in waves.loc[size]]
+                for size in waves.index
+            },
+        }
+    )
     return (
         Paragraph(sentence("together.intro", count=number(len(one.territories)), left_out=left_out)),
         Table("douze_ensemble", sentence("together.caption"), pd.DataFrame(shown), note=sentence("together.note"),
