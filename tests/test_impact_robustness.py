@@ -12,10 +12,11 @@ from tne_eval.errors import DesignError, UnknownNameError
 from tne_eval.impact.context import put_in_context
 from tne_eval.impact.doses import dose_responses, territory_doses
 from tne_eval.impact.family import estimate_family
-from tne_eval.impact.plan import compare, exposure_date, first_periods
+from tne_eval.impact.plan import REFUSALS, compare, exposure_date, first_periods
 from tne_eval.impact.robustness import assess_robustness, curve_of_specifications
 from tne_eval.indicators import indicator_table
 from tne_eval.indicators.snee_regions import region_table
+from tne_eval.report.sections.words import verdict_text
 from tne_eval.results import Verdict
 from tne_eval.sources.geography import list_regions, region_of
 
@@ -168,3 +169,22 @@ def test_the_panel_is_not_modified(panel):
     estimate_family("gaps", panel, "vosges")
     dose_responses(NAIVE, panel)
     assert pd.util.hash_pandas_object(panel).sum() == before
+
+
+def test_every_refusal_says_what_to_change(panel):
+    """Each code in turn, made by taking away what the design needs; the result says it, and so does the error."""
+    dnb = panel[panel["period_type"] == "exam_session"]
+    worlds = {
+        "outcome_missing": dnb[~((dnb["unit"] == "02") & (dnb["period"] == 2018))],
+        "no_pre_period": dnb[~dnb["period"].isin([2017, 2018, 2019])],
+        "no_exposed_period": dnb[dnb["period"] < 2020],
+        "no_control_in_stratum": dnb[~dnb["unit"].isin(["60", "80"])],
+    }
+    assert set(worlds) == set(REFUSALS)
+    for code, world in worlds.items():
+        result = tne.estimate_impact(PRIMARY, world, "aisne")
+        assert result.verdict is Verdict.REFUSED and result.reasons["estimate"] == code
+        assert verdict_text(result, "l'Aisne", "dans l'Aisne")
+        with pytest.raises(DesignError) as caught:
+            assess_robustness(PRIMARY, world, "aisne")
+        assert caught.value.remedy == REFUSALS[code][1] and caught.value.where == "aisne"

@@ -18,6 +18,16 @@ from tne_eval.sources import academie_of
 from tne_eval.sources.periods import first_exposed
 
 DATES = ("earliest", "likely", "latest")
+# Why a design cannot be applied, and what to change; the French words are in sentences.toml, under [verdict].
+REFUSALS = {
+    "outcome_missing": (
+        "the outcome of a treated département is not complete",
+        "fetch the missing periods, or shorten the design",
+    ),
+    "no_pre_period": ("fewer than two periods come before the exposure", "take an outcome with earlier periods"),
+    "no_exposed_period": ("no period follows the exposure: its dates are after the data", "wait for later figures"),
+    "no_control_in_stratum": ("a stratum of treated départements has no control", "take a design of wider strata"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +108,13 @@ def refusal_of(comparison: Comparison) -> str | None:
 
 def require(comparison: Comparison) -> None:
     """Raise DesignError where the design cannot be applied here."""
-    if why := refusal_of(comparison):
+    if code := refusal_of(comparison):
+        why, remedy = REFUSALS[code]
         raise DesignError(
-            f"the design {comparison.plan.id!r} cannot be applied", why=why, where=comparison.territory or "pair"
+            f"the design {comparison.plan.id!r} cannot be applied",
+            where=comparison.territory or ", ".join(comparison.plan.treated),
+            why=why,
+            remedy=remedy,
         )
 
 
