@@ -1,5 +1,6 @@
 """Facts → blocks, a section of a report at a time. No statistics here: only arranging and wording."""
 
+from tne_eval.report.sections.answers import answers
 from tne_eval.report.sections.context import in_context
 from tne_eval.report.sections.counters import counters
 from tne_eval.report.sections.divide import digital_divide
@@ -22,6 +23,7 @@ from tne_eval.report.sections.synthesis import (
 )
 
 __all__ = [
+    "answers",
     "counters",
     "digital_divide",
     "dnb_results",
