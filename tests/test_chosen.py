@@ -31,16 +31,17 @@ def test_one_treated_is_ranked():
     assert list(sized.alternatives["method"]) == ["size_rescaled_rank", "rank"]
 
 
-@pytest.mark.parametrize(("n", "k"), [(18, 2), (16, 3), (16, 5)])
+@pytest.mark.parametrize(("n", "k"), [(18, 2), (19, 3), (21, 5)])
 def test_two_to_five_treated_have_the_size_rescaled_test(n, k):
     change, treated, size = case(n, k, 4)
-    found = infer_effect(change, treated, size=size)
-    alone = permutation_test(change, treated, size=size)
+    found = infer_effect(change, treated, size=size, max_enumeration=5_000, draws=999)
+    alone = permutation_test(change, treated, size=size, max_enumeration=5_000, draws=999)
     assert (found.method, found.reasons, found.reason) == ("size_rescaled_permutation", (), None)
     for name in ("estimate", "low", "high", "p_value", "smallest_p"):
         assert getattr(found, name) == getattr(alone, name)
     table = found.alternatives.set_index("method")
-    studentized = permutation_test(change, treated, statistic="studentized")
+    few = {"max_enumeration": 5_000, "draws": 999}
+    studentized = permutation_test(change, treated, statistic="studentized", **few)
     assert table.loc["studentized_permutation", "p_value"] == studentized.p_value
     assert table.loc["studentized_permutation", "low"] == studentized.low
     assert "cr2_satterthwaite" not in table.index
@@ -54,7 +55,7 @@ def test_without_sizes_two_or_three_treated_have_no_interval_and_four_the_studen
     assert (two.method, two.low, two.reason) == ("studentized_permutation", None, "size_unknown")
     assert two.p_value == permutation_test(change, treated, statistic="studentized").p_value
     assert two.alternatives["low"].isna().all() and (two.alternatives["reason"] == "size_unknown").all()
-    change, treated, _ = case(16, 4, 2)
+    change, treated, _ = case(20, 4, 2)
     four = infer_effect(change, treated)
     alone = permutation_test(change, treated, statistic="studentized")
     assert (four.reasons, four.low, four.high) == ((), alone.low, alone.high)
@@ -95,7 +96,7 @@ def test_few_controls_have_no_interval():
     assert (found.method, found.low, found.reasons) == ("studentized_permutation", None, ("few_controls",))
     change, treated, size = case(17, 2, 5)
     assert infer_effect(change, treated, size=size).reasons == ("few_controls",)
-    change, treated, size = case(10, 5, 5)
+    change, treated, size = case(20, 5, 5)
     assert infer_effect(change, treated, size=size).reasons == ("few_controls",)
     change, treated, size = case(5, 2, 5)
     assert infer_effect(change, treated, size=size).reasons == ("smallest_p_above_alpha", "few_controls")

@@ -16,9 +16,9 @@ from tne_eval.impact.permutation import PermutationTest, checked_inputs, run_tes
 
 # Below this many treated clusters, standard errors are not used.
 FEW_TREATED = 6
-# Below this many controls, no interval is given: with two treated that are large, it covers more than 98 % below 16;
-# for the others, fewer than 6 controls were not measured.
-FEW_CONTROLS, FEW_CONTROLS_OF_TWO = 6, 16
+# Below this many controls, no interval is given. With five treated or fewer, 16: below, the interval covers more than
+# 98 % where two treated are large, and a variance that is too steep is not seen.
+FEW_CONTROLS, FEW_CONTROLS_PERMUTED = 6, 16
 # Up to this many treated, the studentised interval is refused where sizes are unknown: where they are small it covers
 # less than 92 %.
 UNSIZED = 3
@@ -29,9 +29,10 @@ STEEPEST_VARIANCE = 1.4
 REASONS = {
     "one_treated": "one treated cluster: its rank among the controls says all that the data can say",
     "smallest_p_above_alpha": "the smallest p that any data could give with these assignments is above the level",
-    "few_controls": f"fewer than {FEW_CONTROLS} control clusters, or than {FEW_CONTROLS_OF_TWO} with two treated",
+    "few_controls": f"fewer than {FEW_CONTROLS_PERMUTED} control clusters, or than {FEW_CONTROLS} where "
+    f"{FEW_TREATED} or more are treated",
     "size_unknown": f"{UNSIZED} treated clusters or fewer, whose sizes are not known: where they are small, the "
-    "studentised interval covers 90 to 92 % at a level of 95 %",
+    "studentised interval covers as little as 90 % at a level of 95 %",
     "interval_unbounded": "an effect of any size, of one sign or the other, is not rejected",
     "variance_steeper_than_size": "the variance of the changes falls with size faster than a + b / size: where it is "
     "proportional to 1 / size², no interval holds its level",
@@ -101,7 +102,7 @@ def infer_effect(
     - 6 or more, and as many controls: CR2 with Satterthwaite's degrees of freedom (Bell and McCaffrey 2002). In several
       strata, where the contrast is not the difference of two means, the studentised permutation test.
 
-    No interval either with fewer than 6 controls (16 with 2 treated), with too few assignments for the level, or, under
+    No interval either with fewer than 16 controls (6 with 6 treated), with too few assignments for the level, or, under
     the size-rescaled test, where the variance is steeper in size than its model (`STEEPEST_VARIANCE`).
 
     The interval that spans the studentised and the size-rescaled one covers 97 to 99 % with 2 treated where both are
@@ -151,7 +152,7 @@ def choose_method(n_treated: int, n_controls: int, n_strata: int, sized: bool) -
 
 def controls_needed(n_treated: int) -> int:
     """Fewest controls with which an interval is given."""
-    return FEW_CONTROLS_OF_TWO if n_treated == 2 else FEW_CONTROLS
+    return FEW_CONTROLS_PERMUTED if n_treated < FEW_TREATED else FEW_CONTROLS
 
 
 def too_steep(change: np.ndarray, treated: np.ndarray, size: np.ndarray, labels: np.ndarray) -> np.ndarray:
