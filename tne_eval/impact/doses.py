@@ -11,6 +11,16 @@ from tne_eval.errors import DesignError
 from tne_eval.impact.dose import DoseResponse, dose_response
 from tne_eval.impact.estimate import estimate_impact
 from tne_eval.impact.plan import exposure_date
+from tne_eval.indicators import indicator_tables
+
+EVALUATIONS = (
+    "skill_cp_syllables",
+    "skill_cp_numbers",
+    "skill_ce1_writing",
+    "skill_ce1_numbers",
+    "skill_6e_fluency",
+    "skill_6e_problems",
+)
 
 
 def territory_doses(panel: pd.DataFrame) -> pd.DataFrame:
@@ -49,6 +59,25 @@ def dose_responses(design: str, panel: pd.DataFrame) -> dict[str, DoseResponse]:
             found[name] = dose_response(estimates.loc[doses.index[known]], doses.loc[known, name])
         except DesignError:
             continue
+    return found
+
+
+def snee_doses(panel: pd.DataFrame) -> dict[str, DoseResponse]:
+    """Slope of the change of each national evaluation on the percentage of écoles granted by SNEE, by département.
+
+    From the first to the last date of each of `EVALUATIONS`. Descriptive: grants have no date, and the first evaluation
+    comes after the call. Empty where the panel lacks the shares. Raises MissingDataError where it lacks an evaluation.
+    """
+    shares = panel[(panel["variable"] == "snee_schools_percent") & panel["value"].notna()]
+    if shares.empty:
+        return {}
+    dose = shares.groupby("unit", observed=True)["value"].last()
+    found = {}
+    for id, table in indicator_tables(EVALUATIONS, panel).items():
+        table = table.dropna()
+        change = table[table.columns[-1]] - table[table.columns[0]]
+        common = change.index.intersection(dose.index.astype(str))
+        found[id] = dose_response(change[common], dose[common])
     return found
 
 

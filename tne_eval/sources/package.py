@@ -16,7 +16,12 @@ LICENCES = {
         "name": "etalab-2.0",
         "title": "Licence Ouverte 2.0 (Etalab)",
         "path": "https://www.etalab.gouv.fr/licence-ouverte-open-licence/",
-    }
+    },
+    "Licence non renseignée par le producteur": {
+        "name": "notspecified",
+        "title": "Licence non renseignée par le producteur",
+        "path": "https://data.education.gouv.fr/pages/cgu/",
+    },
 }
 _TO_MONTH = {
     "exam_session": lambda period: f"{period}-06",

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from tne_eval.catalog import Programme, get_programme
-from tne_eval.french import money, number, percent, phrase, sentence, typeset
+from tne_eval.catalog import Programme, get_indicator, get_programme
+from tne_eval.french import money, number, percent, phrase, points, probability, sentence, typeset
+from tne_eval.impact.dose import DoseResponse
+from tne_eval.impact.doses import snee_doses
 from tne_eval.indicators import concentration_index
 from tne_eval.indicators.snee_regions import region_table
 from tne_eval.maps import draw_departements
 from tne_eval.report.blocks import Block, Figure, Paragraph, Table, Title, Verdict, figure_block
 from tne_eval.report.facts import TerritoryFacts, refuse_simulated
 from tne_eval.report.sections.programme import figures_table
+from tne_eval.report.sections.socle_schools import schools_money, schools_take_up, schools_targeting, schools_verdict
+from tne_eval.report.socle_facts import SchoolFacts, gather_schools
 from tne_eval.sources.geography import list_departements, region_of
 
 # A concentration index nearer to 0 than this is no tendency among thirteen regions.
@@ -39,16 +43,25 @@ _MONEY = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SocleFacts:
-    """The published facts, and the regions of `region_table`; `ips`, `ifn`: concentration of euros a pupil by need."""
+    """The published facts, and the regions of `region_table`; `ips`, `ifn`: concentration of euros a pupil by need.
+
+    `schools`: what the files by convention and by school say, None where they are not at hand. `dose`: slope, by
+    outcome of the national evaluations, of the change on the share of écoles granted; empty without these shares.
+    """
 
     programme: Programme
     regions: pd.DataFrame = field(repr=False)
     ips: float
     ifn: float
+    schools: SchoolFacts | None
+    dose: dict[str, DoseResponse]
 
 
 def gather_socle(panel: pd.DataFrame, raw_folder: str | Path | None = None) -> SocleFacts:
-    """Compute the facts of the report from a panel of real figures."""
+    """Compute the facts of the report from a panel of real figures, and from the SNEE files where the folder has them.
+
+    Raises ContractError on SNEE files that break their contract, ReportError on a simulated panel.
+    """
     refuse_simulated(panel)
     regions = region_table(panel)
     return SocleFacts(
@@ -56,15 +69,20 @@ def gather_socle(panel: pd.DataFrame, raw_folder: str | Path | None = None) -> S
         regions=regions,
         ips=concentration_index(regions["euros_per_pupil"], -regions["ips"], regions["pupils"]),
         ifn=concentration_index(regions["euros_per_pupil"], regions["ifn"], regions["pupils"]),
+        schools=gather_schools(raw_folder),
+        dose=snee_doses(panel),
     )
 
 
 def socle_opening(facts: SocleFacts) -> tuple[Block, ...]:
-    """Title and what can be said without the files by convention and by school."""
+    """Title, what can be said with or without the files by convention and by school, and the programme."""
+    title, summary = Title(sentence("socle.title"), level=1), Paragraph(typeset(facts.programme.summary.strip()))
+    if facts.schools is not None:
+        return (title, schools_verdict(facts.schools), summary)
     low, high = facts.regions.iloc[0], facts.regions.iloc[-1]
     key = "opening_totals_title" if facts.ips > _TENDENCY else "opening_totals_flat_title"
     return (
-        Title(sentence("socle.title"), level=1),
+        title,
         Verdict(
             title=sentence(f"socle.{key}"),
             text=sentence(
@@ -77,7 +95,7 @@ def socle_opening(facts: SocleFacts) -> tuple[Block, ...]:
             kind="uncertain",
             label=sentence("socle.label_totals"),
         ),
-        Paragraph(typeset(facts.programme.summary.strip())),
+        summary,
     )
 
 
@@ -110,6 +128,7 @@ def socle_money(facts: SocleFacts) -> tuple[Block, ...]:
         Paragraph(text),
         figures_table(tuple(figures[id] for id in _MONEY), caption=sentence("socle.money_caption")),
         Paragraph(rates),
+        *(() if facts.schools is None else schools_money(facts.schools)),
     )
 
 
@@ -137,6 +156,7 @@ def socle_targeting(facts: SocleFacts) -> tuple[Block, ...]:
         Table("regions", sentence("socle.regions_caption"), shown, note=note, data=table),
         Paragraph(text),
         _map(facts),
+        *(() if facts.schools is None else schools_targeting(facts.schools)),
     )
 
 
@@ -151,12 +171,31 @@ def socle_take_up(facts: SocleFacts) -> tuple[Block, ...]:
         retained=percent(figures["files_retained_share"], 0),
         **{name: percent(figures[name], 0) for name in names},
     )
-    return (Paragraph(text),)
+    return (Paragraph(text), *(() if facts.schools is None else schools_take_up(facts.schools)))
 
 
 def socle_effect(facts: SocleFacts) -> tuple[Block, ...]:
-    """What cannot be measured, and what would allow it."""
-    return (Paragraph(sentence("socle.effect")), Paragraph(sentence("socle.missing")))
+    """What cannot be measured, what goes with the share of écoles granted, and what would allow more."""
+    blocks: list[Block] = [Paragraph(sentence("socle.effect"))]
+    if facts.dose:
+        shown = pd.DataFrame(
+            {
+                "Résultat": [typeset(get_indicator(id).label) for id in facts.dose],
+                "Pente": [points(10 * found.slope, 2) for found in facts.dose.values()],
+                "p": [probability(found.p_value) for found in facts.dose.values()],
+            }
+        )
+        raw = pd.DataFrame(
+            [
+                {"indicateur": id, "pente": found.slope, "p": found.p_value, "n": found.n}
+                for id, found in facts.dose.items()
+            ]
+        )
+        caption, note = sentence("socle.dose_caption"), sentence("socle.dose_note")
+        blocks.append(Table("dose_evaluations", caption, shown, note=note, data=raw))
+    if facts.schools is None:
+        blocks.append(Paragraph(sentence("socle.missing")))
+    return tuple(blocks)
 
 
 def socle_in_territory(facts: TerritoryFacts) -> tuple[Block, ...]:

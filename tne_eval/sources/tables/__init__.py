@@ -6,6 +6,7 @@ from tne_eval.sources.tables.exams import DNB, DNB_COLLEGES, IVAC_COLLEGES
 from tne_eval.sources.tables.kinds import DNB_BY_AREA, DNB_BY_PRIORITY, IPS_BY_AREA, IPS_BY_PRIORITY, IVAC_BY_PRIORITY
 from tne_eval.sources.tables.places import FIBRE, IFN, ILLECTRONISME, SKILLS, TNE_COUNTERS
 from tne_eval.sources.tables.schools import COLLEGES, IPS_COLLEGES, IPS_ECOLES, SEGREGATION
+from tne_eval.sources.tables.snee import SNEE
 from tne_eval.sources.tables.spec import Field, Table
 
 TABLES: tuple[Table, ...] = (
@@ -37,6 +38,7 @@ FETCHED: tuple[Table, ...] = (
     ILLECTRONISME,
     DNB_BY_AREA,
     IPS_BY_AREA,
+    SNEE,
 )
 
 __all__ = ["FETCHED", "TABLES", "Field", "Table"]
