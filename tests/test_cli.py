@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tne_eval.catalog import list_designs
+
 TNE = str(Path(sys.executable).with_name("tne-eval"))
 TERRITORIES = {
     "aisne",
@@ -33,7 +35,7 @@ def run(*words: str, cwd=None) -> subprocess.CompletedProcess:
     ("kind", "ids"),
     [
         ("territories", TERRITORIES),
-        ("designs", {"dnb_naive", "dnb_within_academie"}),
+        ("designs", {design.id for design in list_designs()}),
         ("indicators", {"dnb_success_percent", "gini_ips_colleges", "fibre_percent"}),
         ("sources", {"dnb_departement", "ivac", "tne_counters"}),
     ],

@@ -19,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+Reports = Annotated[Path, typer.Option("--out", help="Folder of the reports.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 
 
@@ -173,18 +174,19 @@ def build(
 def report(
     territory: Annotated[str | None, typer.Argument(help="A territory id; see: tne-eval list territories.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All territories, the synthesis and the index.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    edition: Annotated[str | None, typer.Option(help="Such as 2026-S2; else that of the latest figures.")] = None,
+    out: Reports = Path("reports"),
     as_json: Json = False,
 ) -> None:
     """Make the evaluation report of a territory, or all of them."""
     if every == (territory is not None):
         raise typer.BadParameter("name one territory, or --all")
     if every:
-        results = _report_all(out, quiet=as_json)
+        results = _report_all(out, edition, quiet=as_json)
     else:
         from tne_eval.report import make_report
 
-        results = [make_report(territory, out)]
+        results = [make_report(territory, out, edition=edition)]
     if as_json:
         _print_json([_row(result) for result in results])
     else:
@@ -219,7 +221,7 @@ def _progress(columns: tuple, *, quiet: bool):
     return Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True, auto_refresh=False)
 
 
-def _report_all(out: Path, *, quiet: bool) -> list:
+def _report_all(out: Path, edition: str | None, *, quiet: bool) -> list:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     from tne_eval.report import make_all_reports
@@ -231,7 +233,66 @@ def _report_all(out: Path, *, quiet: bool) -> list:
         def follow(event) -> None:
             progress.update(task, completed=event.done, total=event.total, description=event.id, refresh=True)
 
-        return make_all_reports(out, on_event=follow)
+        return make_all_reports(out, edition=edition, on_event=follow)
+
+
+@app.command()
+def compare(
+    report: Annotated[str, typer.Argument(help="A territory id, or another report's name.")],
+    first: Annotated[str | None, typer.Argument(help="An edition; by default the one before the second.")] = None,
+    second: Annotated[str | None, typer.Argument(help="An edition; by default the newest.")] = None,
+    out: Reports = Path("reports"),
+    as_json: Json = False,
+) -> None:
+    """Show every number that moved between two editions of a report, by how much, and what may have moved it."""
+    from tne_eval.report.compare import compare_editions, describe, shown_moves
+    from tne_eval.report.editions import find_edition, previous_edition
+
+    after = find_edition(out, report, second)
+    before = find_edition(out, report, first) if first else previous_edition(after.parent, after.name)
+    if before is None:
+        raise ReportError("a first edition has none to be compared with", where=str(after))
+    comparison = compare_editions(before, after)
+    if as_json:
+        _print_json(comparison.to_dict())
+    else:
+        for line in (*describe(comparison), *(" | ".join(row) for row in shown_moves(comparison))):
+            typer.echo(line)
+
+
+@app.command()
+def verify(
+    report: Annotated[str, typer.Argument(help="A territory id, or another report's name.")],
+    edition: Annotated[str | None, typer.Argument(help="An edition; by default the newest.")] = None,
+    out: Reports = Path("reports"),
+    as_json: Json = False,
+) -> None:
+    """Make an edition again, elsewhere, and compare every file byte for byte."""
+    from tne_eval.report.editions import find_edition
+    from tne_eval.report.verify import describe_verification, verify_edition
+
+    verification = verify_edition(find_edition(out, report, edition))
+    if as_json:
+        _print_json(verification.to_dict())
+    else:
+        for line in describe_verification(verification):
+            typer.echo(line)
+    if not verification.identical:
+        raise typer.Exit(ReportError.exit_code)
+
+
+@app.command()
+def crate(
+    report: Annotated[str, typer.Argument(help="A territory id, or another report's name.")],
+    to: Annotated[Path, typer.Option(help="Folder to write; it must not exist.")],
+    edition: Annotated[str | None, typer.Option(help="By default the newest.")] = None,
+    out: Reports = Path("reports"),
+) -> None:
+    """Write an edition as an RO-Crate (extra `crate`)."""
+    from tne_eval.report.crate import export_crate
+    from tne_eval.report.editions import find_edition
+
+    typer.echo(str(export_crate(find_edition(out, report, edition), to)))
 
 
 @app.command()

@@ -32,6 +32,7 @@ _PRELOADED = (
     "IPython.core.interactiveshell",
     "markdown_it",
     "tne_eval.report.html",
+    "tne_eval.report.pdf",
     "tne_eval.catalog",
     "tne_eval.sources",
     "tne_eval.indicators",

@@ -169,7 +169,7 @@ def render_report(
     ------
     ReportError : no title or several, or a name used by two tables or figures.
     """
-    views = _views(blocks)
+    views = page_views(blocks)
     heads = [view for view in views if view.kind == "Title" and view.block.level == 1]
     if len(heads) != 1:
         raise ReportError(f"a report has one title of level 1; this one has {len(heads)}")
@@ -189,7 +189,7 @@ def render_report(
 
 def render_block(block: Block) -> str:
     """One block as an HTML fragment, as Jupyter shows it."""
-    (view,) = _views([block])
+    (view,) = page_views([block])
     return str(_environment().get_template("blocks.html.j2").module.block(view)).strip()
 
 
@@ -198,7 +198,7 @@ def page_template(name: str) -> jinja2.Template:
     return _environment().get_template(name)
 
 
-def _views(blocks: Iterable[Block]) -> list[_View]:
+def page_views(blocks: Iterable[Block]) -> list[_View]:
     views, taken = [], {"contenu", "production", "sommaire"}
     numbers = dict.fromkeys(("Table", "Figure", "Verdict"), 0)
     for block in blocks:
@@ -238,7 +238,7 @@ def _environment() -> jinja2.Environment:
         "inline": inline_html,
         "literal": literal_html,
         "plain": lambda text: typeset(plain_text(text)),
-        "cell": _cell_text,
+        "cell": cell_text,
         "svg_source": lambda svg: _SVG_SOURCE + base64.b64encode(svg.encode()).decode(),
     }
     environment.globals |= {
@@ -293,7 +293,7 @@ def _is_number(value) -> bool:
     return isinstance(value, str) and bool(_NUMBER_LIKE.fullmatch(value))
 
 
-def _cell_text(value) -> str:
+def cell_text(value) -> str:
     """A raw value as readers see it; whole numbers without grouping, for they may be years."""
     if value is None:
         return "–"

@@ -20,8 +20,8 @@ from tne_eval.catalog import catalog_hash, list_designs
 from tne_eval.errors import MissingDataError, ReportError
 
 FILE_NAME = "manifest.json"
-EDITION = re.compile(r"\d{4}-S[12]")
-_CODE = {".py", ".toml", ".j2", ".css"}
+EDITION = re.compile(r"[0-9]{4}-S[12]")
+_CODE = {".py", ".toml", ".j2", ".css", ".typ"}
 _PACKAGE = Path(__file__).parents[1]
 _VERSIONS = (
     "ipython",
@@ -34,6 +34,8 @@ _VERSIONS = (
     "papermill",
     "scipy",
     "shapely",
+    "statsmodels",
+    "typst",
 )
 
 
@@ -56,7 +58,9 @@ class Manifest:
         return asdict(self)
 
 
-def make_manifest(id: str, *, notebook: Path, parameters: Mapping, edition: str = "", data: Path) -> Manifest:
+def make_manifest(
+    id: str, *, notebook: Path, parameters: Mapping, edition: str = "", data: Path, previous: Mapping | None = None
+) -> Manifest:
     """The record of a report before it is made: its inputs, and the `run_id` that they give.
 
     Parameters
@@ -66,6 +70,7 @@ def make_manifest(id: str, *, notebook: Path, parameters: Mapping, edition: str 
     parameters : what the notebook is given.
     edition : "2026-S1"; empty takes the half-year of the latest figures.
     data : folder of the figures, with its datapackage.json.
+    previous : what the change log depends on, from `editions.previous_facts`.
     """
     tables = read_tables(data)
     edition = edition or default_edition(tables)
@@ -78,6 +83,9 @@ def make_manifest(id: str, *, notebook: Path, parameters: Mapping, edition: str 
         "tables": tables,
         "catalog": catalog_hash(),
         "designs": {design.id: design.hash for design in list_designs()},
+        "seed": {design.id: design.seed for design in list_designs()},
+        "previous": dict(previous or {}),
+        "version": code_version(),
         "code": code_hash(),
         "versions": dict(_versions()),
     }
@@ -124,11 +132,12 @@ def sha256(path: Path) -> str:
 
 @cache
 def code_hash() -> str:
-    """sha256 over the package's own code, catalogue, templates and styles."""
+    """sha256 over the package's own code, templates and styles."""
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*")):
         name = path.relative_to(_PACKAGE).as_posix()
-        if path.suffix in _CODE and not name.startswith("_shipped/"):
+        # The catalogue has its own hash: a change of its entries is not one of code.
+        if path.suffix in _CODE and not name.startswith("_shipped/") and not re.match(r"catalog/.*\.toml", name):
             digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

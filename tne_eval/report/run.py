@@ -20,6 +20,7 @@ from tne_eval.catalog import get_territory, list_territories
 from tne_eval.errors import ReportError, TneError
 from tne_eval.paths import shipped
 from tne_eval.report import manifest as records
+from tne_eval.report.editions import check_edition, previous_edition, previous_facts
 from tne_eval.report.index import OTHERS, write_index
 from tne_eval.report.publish import STAGING, locked, publish_file, publish_folder
 
@@ -114,6 +115,7 @@ def make_reports(
     """Make these reports, then the index; results come in the order of the jobs."""
     out = Path("reports" if out is None else out).absolute()
     data = shipped("embedded") if data is None else data
+    edition = check_edition(edition or records.default_edition(records.read_tables(data)))
     results: dict[str, ReportResult] = {}
 
     def tell(kind: str, job: Job, result: ReportResult | None = None) -> None:
@@ -129,7 +131,7 @@ def make_reports(
             message = f"the notebook {job.notebook.name} is missing"
             tell("end", job, ReportResult(job.id, "failed", folder, folder / "report.html", message))
             continue
-        plan = _plan(job, edition, data)
+        plan = _plan(job, edition, data, out)
         result = _look(plan, out)
         if result is None:
             waiting.append((job, plan))
@@ -144,9 +146,10 @@ def make_reports(
 # --- one report ----------------------------------------------------------------------------------------------
 
 
-def _plan(job: Job, edition: str | None, data: Path) -> records.Manifest:
+def _plan(job: Job, edition: str, data: Path, out: Path) -> records.Manifest:
+    previous = previous_facts(out / job.id, edition)
     return records.make_manifest(
-        job.id, notebook=job.notebook, parameters=job.parameters, edition=edition or "", data=data
+        job.id, notebook=job.notebook, parameters=job.parameters, edition=edition, data=data, previous=previous
     )
 
 
@@ -198,15 +201,30 @@ def _result(plan: records.Manifest, out: Path, status: str, message: str, starte
 
 def _write_outputs(notebook, plan: records.Manifest, folder: Path) -> None:
     """Page, tables and figures of an executed notebook, checked; the manifest last, as the mark of a whole report."""
-    from tne_eval.report.blocks import Figure, Table
+    from tne_eval.report.compare import change_log
     from tne_eval.report.html import check_page, notebook_blocks, render_report
+    from tne_eval.report.pdf import pdf_bytes
 
+    for kind in ("tables", "figures"):
+        (folder / kind).mkdir()
     blocks = notebook_blocks(notebook)
+    _write_tables(blocks, folder)
+    changes = change_log(plan, folder, previous_edition(folder.parent, plan.edition))
+    _write_tables(changes, folder)
+    blocks = (*blocks, *changes)
     page = render_report(blocks, production=records.production_lines(plan), edition=plan.edition)
     check_page(page)
     (folder / "report.html").write_text(page, encoding="utf-8")
-    for kind in ("tables", "figures"):
-        (folder / kind).mkdir()
+    pdf = pdf_bytes(blocks, production=records.production_lines(plan), edition=plan.edition)
+    (folder / "report.pdf").write_bytes(pdf)
+    done = replace(plan, outputs=records.list_outputs(folder), summary=_summary(blocks))
+    records.write_manifest(done, folder)
+
+
+def _write_tables(blocks: Iterable, folder: Path) -> None:
+    """The values of tables and figures, and the drawings."""
+    from tne_eval.report.blocks import Figure, Table
+
     named = [block for block in blocks if isinstance(block, Table | Figure)]
     for block in named:
         table = folder / "tables" / f"{block.name}.csv"
@@ -215,8 +233,6 @@ def _write_outputs(notebook, plan: records.Manifest, folder: Path) -> None:
         table.write_text(csv_text(block.data or block.frame if isinstance(block, Table) else block.data), "utf-8")
         if isinstance(block, Figure):
             (folder / "figures" / f"{block.name}.svg").write_text(block.svg, encoding="utf-8")
-    done = replace(plan, outputs=records.list_outputs(folder), summary=_summary(blocks))
-    records.write_manifest(done, folder)
 
 
 def _summary(blocks: Iterable) -> dict:
@@ -233,10 +249,13 @@ def _summary(blocks: Iterable) -> dict:
 
 
 def _renew_latest(folder: Path) -> None:
-    """`latest.html` is the page of the newest edition."""
+    """`latest.html` and `latest.pdf` are those of the newest edition."""
     editions = [page for page in folder.glob("*/report.html") if records.EDITION.fullmatch(page.parent.name)]
     if editions:
-        publish_file(max(editions).read_bytes(), folder / "latest.html")
+        newest = max(editions)
+        publish_file(newest.read_bytes(), folder / "latest.html")
+        if (pdf := newest.with_name("report.pdf")).is_file():
+            publish_file(pdf.read_bytes(), folder / "latest.pdf")
 
 
 def csv_text(grid) -> str:
