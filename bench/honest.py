@@ -15,13 +15,12 @@ import json
 import os
 import subprocess
 import tempfile
-import time
-import venv
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from shared import exponent, least_seconds, peers_interpreter, plot_growth
 
 from tne_eval.impact.honest import breakdown_bound, honest_did
 
@@ -32,6 +31,7 @@ CURVE = np.linspace(0, 2, 10)
 PEER_BOUNDS = [1.0, 2.0]
 SIZES = (4, 8, 16, 32)
 REPEATS = 5
+best = partial(least_seconds, repeats=REPEATS)
 # Bars: times faster than moderndid on the curve; its ends to ours, in steps of its grid; exponents of growth.
 BAR_RATIO, BAR_STEPS = 30.0, 2.0
 BAR_GROWTH = {"relative_magnitude, before": 1.4, "relative_magnitude, after": 1.0, "smoothness, before": 2.5}
@@ -60,30 +60,6 @@ for bound in bounds:
     found.append([seconds, kept.min(), kept.max(), set_["grid"][1] - set_["grid"][0]])
 print(json.dumps(found))
 """
-
-
-def best(call: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Least seconds of a call, after one that does not count."""
-    call()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def peers_interpreter(folder: Path) -> Path:
-    """Python of the peers' environment, made where it is missing."""
-    home = folder / "impact-peers"
-    interpreter = home / "bin" / "python"
-    if not interpreter.exists():
-        print("making the environment of the peers", flush=True)
-        venv.create(home, clear=True, with_pip=True)
-        wanted = HERE / "impact_peers.txt"
-        install = [interpreter, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", wanted]
-        subprocess.run(install, check=True)
-    return interpreter
 
 
 def peer(interpreter: Path, estimates: np.ndarray, covariance: np.ndarray) -> list[list[float]] | str:
@@ -133,7 +109,7 @@ def main() -> int:
     for name, one in ours.items():
         print(f"  {name:<28}{one:10.4f} s")
     missed = []
-    found = peer(peers_interpreter(folder), estimates, covariance)
+    found = peer(peers_interpreter(folder, "impact_peers.txt"), estimates, covariance)
     if isinstance(found, str):
         missed.append(f"moderndid did not run: {found[:120]}")
     else:
@@ -150,7 +126,8 @@ def main() -> int:
         if max(gaps) > BAR_STEPS:
             missed.append(f"ends more than {BAR_STEPS:g} steps of moderndid's grid away")
     by_periods = growth()
-    exponents = {name: float(np.polyfit(np.log(SIZES), np.log(one), 1)[0]) for name, one in by_periods.items()}
+    exponents = {name: exponent(SIZES, one) for name, one in by_periods.items()}
+    plot_growth(folder / "honest.png", {name: (SIZES, one) for name, one in by_periods.items()})
     print("\ngrowth with periods, exponents of a fitted power")
     for name, one in exponents.items():
         print(f"  {name:<28}{one:6.2f}   {', '.join(f'{second:.4f}' for second in by_periods[name])} s")

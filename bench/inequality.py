@@ -18,12 +18,12 @@ import shutil
 import subprocess
 import tempfile
 import time
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+from shared import exponent, peers_interpreter
 
 from tne_eval.indicators import resample
 from tne_eval.indicators.influence import linearized_error
@@ -98,29 +98,6 @@ def growth(n: int = 100_000) -> dict[str, list[float]]:
     }
 
 
-def exponent(size: list[float] | tuple[float, ...], seconds: list[float]) -> float:
-    """Slope of log seconds on log size."""
-    return float(np.polyfit(np.log(size), np.log(seconds), 1)[0]) if len(size) > 1 else float("nan")
-
-
-def peers_interpreter(folder: Path) -> Path | None:
-    """Python of the peers' environment, made where it is missing or of other versions; None where that fails."""
-    home, wanted = folder / "peers", (HERE / "peers.txt").read_text(encoding="utf-8")
-    interpreter, stamp = home / "bin" / "python", home / "made-from.txt"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-        return interpreter
-    print("making the environment of the peers", flush=True)
-    try:
-        venv.create(home, clear=True, with_pip=True)
-        install = [interpreter, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", HERE / "peers.txt"]
-        subprocess.run(install, check=True, capture_output=True, text=True)
-    except subprocess.CalledProcessError as error:
-        print(f"Python peers left out: {(error.stderr or str(error)).strip().splitlines()[-1]}")
-        return None
-    stamp.write_text(wanted, encoding="utf-8")
-    return interpreter
-
-
 def python_peers(interpreter: Path, n: int) -> dict[str, list | str]:
     value, weight, _ = rows(n)
     with tempfile.NamedTemporaryFile(suffix=".npy") as file:
@@ -180,7 +157,7 @@ def main() -> int:
     words = parser.parse_args()
     sizes = sorted(words.n)
     words.folder.mkdir(parents=True, exist_ok=True)
-    interpreter = peers_interpreter(words.folder)
+    interpreter = peers_interpreter(words.folder, "peers.txt")
     has_r = shutil.which("Rscript") is not None
     if not has_r:
         print("R peers left out: Rscript is not installed (Debian: r-base-core r-cran-laeken r-cran-survey)")

@@ -7,7 +7,7 @@ post and their CR1 t. The peer's time is the mean of ten refits × 4,950, at its
 ours at a tight one. Seconds are those of the processor with one thread on each side. The wild bootstrap runs in a
 process of its own, whose greatest memory is read when it ends; at 300 units it is set beside pyfixest's, which expands
 the effects of the units. Peers run in an environment of their own in the folder, from bench/impact_peers.txt. The
-folder also receives `reassignment.json`.
+folder also receives `reassignment.json` and the plot `reassignment.png`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-import venv
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from shared import exponent, least_seconds, peers_interpreter, plot_growth
 
 from tne_eval.impact.cells import controls, panel_cells, reassign_treatment, reassigned
 from tne_eval.impact.panel_did import difference_in_differences, event_study
@@ -36,6 +35,7 @@ UNITS, YEARS, CLUSTERS, DRAWS = 7000, 15, 100, 9999
 SMALL, SMALL_DRAWS = 300, 999
 PAIR, TWELVE = [3, 50], list(range(0, 96, 8))
 REPEATS, REFITS = 5, 10
+best = partial(least_seconds, repeats=REPEATS)
 SIZES = {
     "units": (1750, 3500, 7000, 14_000, 28_000),
     "years": (8, 15, 30, 60),
@@ -121,22 +121,6 @@ def reassign(frame: pd.DataFrame):
     return reassign_treatment(frame, *COLUMNS, PAIR, first_treated(frame), covariates=["x"], weight="w")
 
 
-def best(call: Callable[[], object]) -> float:
-    """Least seconds of several calls, after one that is not counted."""
-    call()
-    kept = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        call()
-        kept.append(time.process_time() - start)
-    return min(kept)
-
-
-def exponent(size: tuple[int, ...], seconds: list[float]) -> float:
-    """Slope of log seconds on log size."""
-    return float(np.polyfit(np.log(size), np.log(seconds), 1)[0])
-
-
 def growth() -> dict[str, list[float]]:
     """Seconds by units, by years (3,500 units), and of the assignments alone by their number."""
     cells = panel_cells(panel(), *COLUMNS, PAIR, 2017, ["x"], "w")
@@ -150,24 +134,6 @@ def growth() -> dict[str, list[float]]:
         chosen = rng.random((count, CLUSTERS)).argsort(axis=1) < len(PAIR)
         seconds["assignments"].append(best(lambda chosen=chosen: reassigned(cells, built, chosen)))
     return seconds
-
-
-def peers_interpreter(folder: Path) -> Path | None:
-    """Python of the peers' environment, made where it is missing; None where that fails."""
-    home = folder / "impact-peers"
-    interpreter = home / "bin" / "python"
-    probe = [interpreter, "-c", "import pyfixest"]
-    if interpreter.exists() and subprocess.run(probe, capture_output=True).returncode == 0:
-        return interpreter
-    print("making the environment of the peers", flush=True)
-    try:
-        venv.create(home, clear=True, with_pip=True)
-        install = [interpreter, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*install, "-r", HERE / "impact_peers.txt"], check=True, capture_output=True, text=True)
-    except subprocess.CalledProcessError as error:
-        print(f"peers left out: {(error.stderr or str(error)).strip().splitlines()[-1]}")
-        return None
-    return interpreter
 
 
 def child(interpreter: Path | str, script: str, frame: pd.DataFrame, *words: object) -> list:
@@ -242,10 +208,11 @@ def main() -> int:
     print(f"  ours                {seconds['reassignment']:10.3f} s   (reading the rows {seconds['reading']:.3f} s)")
     print(f"  CR2 of 12 treated   {seconds['CR2']:10.3f} s")
     print(f"  event study of 2, covariance of its placebos {seconds['event study']:6.3f} s")
-    interpreter = peers_interpreter(folder)
+    interpreter = peers_interpreter(folder, "impact_peers.txt")
     record = {"seconds": seconds, "refits": against_refits(interpreter, frame, seconds["reassignment"], missed)}
     record["wild"] = wild(interpreter, frame, missed)
     record["growth"] = growth()
+    plot_growth(folder / "reassignment.png", {name: (SIZES[name], one) for name, one in record["growth"].items()})
     print("\ngrowth, exponents of a fitted power")
     for name, one in record["growth"].items():
         slope = exponent(SIZES[name], one)

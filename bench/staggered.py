@@ -5,7 +5,8 @@
 The panel is 7,000 units × 15 years in 100 clusters, of which 2, 5 and 5 start treatment at three dates: 42 cells. Each
 side reads the long frame, makes cells, the average by time since treatment, and 999 cluster multiplier draws. Seconds
 are those of the processor, with one thread on each side, so that other work on the machine weighs less. Peers run in an
-environment of their own in the folder, from bench/impact_peers.txt. The folder also receives `staggered.json`.
+environment of their own in the folder, from bench/impact_peers.txt. The folder also receives `staggered.json` and
+the plot `staggered.png`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import tracemalloc
-import venv
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from shared import exponent, least_seconds, peers_interpreter, plot_growth
 
 from tne_eval.impact.group_time import group_time_effects, multiplier_bands
 from tne_eval.impact.impute import impute_effects
@@ -34,6 +34,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NU
 YEARS, CLUSTERS, DRAWS, UNITS = 15, 100, 999, 7000
 SIZES = (3500, 7000, 14_000, 28_000, 56_000)
 REPEATS = 9
+best = partial(least_seconds, repeats=REPEATS)
 # Bars: times faster than diff-diff, greatest growth exponent in units, seconds and megabytes of the imputation.
 BAR_GROUP_TIME, BAR_COVARIATE, BAR_IMPUTE, BAR_GROWTH = 15.0, 8.0, 10.0, 1.2
 BAR_SECONDS, BAR_MEGABYTES = 1.0, 100.0
@@ -92,22 +93,6 @@ def imputed(rows: pd.DataFrame):
     return impute_effects(rows, "y", "unit", "time", "cohort", cluster="cluster")
 
 
-def best(call: Callable[[], object]) -> float:
-    """Least seconds of several calls, after one that is not counted."""
-    call()
-    kept = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        call()
-        kept.append(time.process_time() - start)
-    return min(kept)
-
-
-def exponent(seconds: list[float]) -> float:
-    """Slope of log seconds on log units."""
-    return float(np.polyfit(np.log(SIZES), np.log(seconds), 1)[0])
-
-
 def megabytes(rows: pd.DataFrame) -> float:
     """Greatest memory that an imputation holds beyond the frame."""
     tracemalloc.start()
@@ -115,24 +100,6 @@ def megabytes(rows: pd.DataFrame) -> float:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak / 1e6
-
-
-def peers_interpreter(folder: Path) -> Path | None:
-    """Python of the peers' environment, made where it is missing; None where that fails."""
-    home = folder / "impact-peers"
-    interpreter = home / "bin" / "python"
-    probe = [interpreter, "-c", "import diff_diff"]
-    if interpreter.exists() and subprocess.run(probe, capture_output=True).returncode == 0:
-        return interpreter
-    print("making the environment of the peers", flush=True)
-    try:
-        venv.create(home, clear=True, with_pip=True)
-        install = [interpreter, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*install, "-r", HERE / "impact_peers.txt"], check=True, capture_output=True, text=True)
-    except subprocess.CalledProcessError as error:
-        print(f"peers left out: {(error.stderr or str(error)).strip().splitlines()[-1]}")
-        return None
-    return interpreter
 
 
 def diff_diff(interpreter: Path, rows: pd.DataFrame) -> dict[str, list]:
@@ -161,7 +128,7 @@ def main() -> int:
     }
     bars = dict(zip(calls, (BAR_GROUP_TIME, BAR_COVARIATE, BAR_IMPUTE), strict=True))
     seconds = {name: best(call) for name, call in calls.items()}
-    interpreter = peers_interpreter(folder)
+    interpreter = peers_interpreter(folder, "impact_peers.txt")
     peers = diff_diff(interpreter, rows) if interpreter else {}
     print(f"{UNITS} units × {YEARS} years, {CLUSTERS} clusters, {DRAWS} draws")
     for name, one in seconds.items():
@@ -186,10 +153,11 @@ def main() -> int:
         name: [best(lambda call=call, one=one: call(one)) for one in panels]
         for name, call in (("group-time", group_time), ("imputation", imputed))
     }
+    plot_growth(folder / "staggered.png", {name: (SIZES, one) for name, one in by_size.items()})
     print(f"growth over {', '.join(map(str, SIZES))} units, exponent of a fitted power")
     for name, one in by_size.items():
-        print(f"  {name:<16}{exponent(one):5.2f}")
-        if exponent(one) > BAR_GROWTH:
+        print(f"  {name:<16}{exponent(SIZES, one):5.2f}")
+        if exponent(SIZES, one) > BAR_GROWTH:
             missed.append(f"{name}: exponent above {BAR_GROWTH:g}")
     record = {"seconds": seconds, "peers": peers, "megabytes": memory, "by_units": by_size, "missed": missed}
     (folder / "staggered.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

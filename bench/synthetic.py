@@ -17,12 +17,12 @@ import os
 import subprocess
 import tempfile
 import time
-import venv
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from shared import exponent, least_seconds, peers_interpreter, plot_growth
 
 from tne_eval.impact.conformal import conformal_interval
 from tne_eval.impact.synthetic import synthetic_control, synthetic_did
@@ -32,6 +32,7 @@ UNITS, YEARS, AFTER, TREATED = 100, 15, 5, 2
 PEER_FITS = {"diff-diff": 100, "synthdid-py": 8}
 UNIT_SIZES, YEAR_SIZES = (40, 60, 80, 100, 120), (10, 15, 30, 60)
 REPEATS = 3
+best = partial(least_seconds, repeats=REPEATS, clock=time.perf_counter)
 # Bars: times faster than each peer on all the placebos, and the greatest difference of an estimate to diff-diff's and
 # synthdid-py's, in standard deviations of the placebos (their iterations stop early).
 BARS = {"diff-diff": 7.0, "synthdid-py": 200.0}
@@ -87,35 +88,6 @@ def panel(units: int = UNITS, years: int = YEARS) -> tuple[pd.DataFrame, int]:
     return pd.DataFrame(values, columns=range(years)), years - max(1, years * AFTER // YEARS)
 
 
-def best(call: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Least seconds of a call, after one that does not count."""
-    call()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def exponent(size: tuple[int, ...], seconds: list[float]) -> float:
-    """Slope of log seconds on log size."""
-    return float(np.polyfit(np.log(size), np.log(seconds), 1)[0])
-
-
-def peers_interpreter(folder: Path) -> Path:
-    """Python of the peers' environment, made where it is missing."""
-    home = folder / "impact-peers"
-    interpreter = home / "bin" / "python"
-    if not interpreter.exists():
-        print("making the environment of the peers", flush=True)
-        venv.create(home, clear=True, with_pip=True)
-        wanted = HERE / "impact_peers.txt"
-        install = [interpreter, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", wanted]
-        subprocess.run(install, check=True)
-    return interpreter
-
-
 def peers(interpreter: Path, outcomes: pd.DataFrame, pre: int) -> dict[str, list]:
     with tempfile.NamedTemporaryFile(suffix=".npy") as file:
         np.save(file.name, outcomes.to_numpy())
@@ -125,16 +97,16 @@ def peers(interpreter: Path, outcomes: pd.DataFrame, pre: int) -> dict[str, list
     return json.loads(done.stdout)
 
 
-def growth() -> dict[str, float]:
-    """Exponents of all pairs in units (15 years) and in years (60 units)."""
+def growth() -> dict[str, tuple]:
+    """Sizes and seconds of all pairs in units (15 years) and in years (60 units)."""
 
     def seconds(units: int, years: int) -> float:
         outcomes, first = panel(units, years)
         return best(lambda: synthetic_did(outcomes, [0, 1], first, placebos=True), repeats=2)
 
     return {
-        "units": exponent(UNIT_SIZES, [seconds(units, YEARS) for units in UNIT_SIZES]),
-        "years": exponent(YEAR_SIZES, [seconds(60, years) for years in YEAR_SIZES]),
+        "units": (UNIT_SIZES, [seconds(units, YEARS) for units in UNIT_SIZES]),
+        "years": (YEAR_SIZES, [seconds(60, years) for years in YEAR_SIZES]),
     }
 
 
@@ -144,7 +116,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=HERE.parent / ".bench")
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    interpreter = peers_interpreter(folder)
+    interpreter = peers_interpreter(folder, "impact_peers.txt")
     outcomes, first = panel()
     pairs = math.comb(UNITS - TREATED, TREATED)
     found = synthetic_did(outcomes, [0, 1], first, placebos=True)
@@ -171,7 +143,9 @@ def main() -> int:
             missed.append(f"less than {BARS[peer]:g} × faster than {peer}")
         if off > BAR_AGREEMENT:
             missed.append(f"an estimate differs from {peer}'s by more than {BAR_AGREEMENT:g} s.d.")
-    powers = growth()
+    by_size = growth()
+    plot_growth(folder / "synthetic.png", by_size)
+    powers = {name: exponent(*one) for name, one in by_size.items()}
     print(f"growth of all pairs, exponents: units {powers['units']:.2f}, years {powers['years']:.2f}")
     if powers["units"] > BAR_UNITS or powers["years"] > BAR_YEARS:
         missed.append(f"growth above units^{BAR_UNITS:g} or years^{BAR_YEARS:g}")
