@@ -6,10 +6,14 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from pypdf import PdfReader
 
 import tne_eval as tne
-from tne_eval.catalog import get_design, list_territories
+from tne_eval.catalog import get_design, list_questions, list_territories
+from tne_eval.french import sentence
 from tne_eval.report import make_all_reports
+from tne_eval.report.blocks import plain_text
+from tne_eval.report.index import OTHERS
 
 TERRITORIES = [place.id for place in list_territories()]
 
@@ -41,7 +45,7 @@ class Page(HTMLParser):
 
 def test_all_are_made(reports):
     out, results = reports
-    assert [result.id for result in results] == [*TERRITORIES, "synthese", "qualite-donnees", "methodes"]
+    assert [result.id for result in results] == [*TERRITORIES, *OTHERS]
     assert {result.status for result in results} == {"made"}, [result.message for result in results]
     index = (out / "index.html").read_text(encoding="utf-8")
     for result in results:
@@ -50,14 +54,14 @@ def test_all_are_made(reports):
         assert (out / result.id / "latest.html").read_bytes() == result.html.read_bytes()
 
 
-@pytest.mark.parametrize("id", [*TERRITORIES, "synthese", "qualite-donnees", "methodes"])
+@pytest.mark.parametrize("id", [*TERRITORIES, *OTHERS])
 def test_a_report_is_whole(reports, id):
     _out, results = reports
     result = next(result for result in results if result.id == id)
     page = Page(result.html.read_text(encoding="utf-8"))
     assert page.all("html")[0]["lang"] == "fr"
     images = page.all("img")
-    assert len(images) >= {"qualite-donnees": 1, "methodes": 0}.get(id, 4)
+    assert len(images) >= {"qualite-donnees": 1, "methodes": 0, "socle-numerique": 1}.get(id, 4)
     for image in images:
         assert len(image["alt"]) > 40 and image["src"].startswith("data:image/svg+xml;base64,")
     assert not page.all("script") and not page.all("iframe")
@@ -122,3 +126,27 @@ def test_the_same_bytes_elsewhere(reports, tmp_path):
     for path in sorted(first.folder.rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (again.folder / path.relative_to(first.folder)).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("id", TERRITORIES)
+def test_fifteen_answers_open_the_report_with_their_grade(reports, id):
+    out, _ = reports
+    page = Page((out / id / "latest.html").read_text(encoding="utf-8"))
+    flat = re.sub(r"\s+", " ", page.text)
+    opening = flat[: flat.rindex("Le programme et ses dates")]
+    places = [opening.index(plain_text(sentence(f"answers.{question.id}"))) for question in list_questions()]
+    assert len(places) == 15 and places == sorted(places)
+    grades = re.findall(r"(Établi|Suggestif|Indéterminé|Données manquantes)\. Voir", opening)
+    assert len(grades) == 15 and {"Établi", "Données manquantes"} <= set(grades)
+    anchors = {attributes.get("id") for _tag, attributes in page.tags}
+    links = [attributes["href"] for attributes in page.all("a") if attributes.get("href", "").startswith("#")]
+    assert {link[1:] for link in links} <= anchors
+
+
+@pytest.mark.parametrize("id", [*TERRITORIES, *OTHERS])
+def test_each_report_has_its_pdf(reports, id):
+    out, results = reports
+    folder = next(result.folder for result in results if result.id == id)
+    pdf = PdfReader(folder / "report.pdf")
+    assert pdf.metadata.title and len(pdf.pages) >= 2
+    assert (out / id / "latest.pdf").read_bytes() == (folder / "report.pdf").read_bytes()

@@ -296,6 +296,22 @@ def crate(
 
 
 @app.command()
+def lab(
+    notebook: Annotated[str, typer.Argument(help="A notebook's name.")] = "exploration",
+) -> None:
+    """Open the exploration notebook, or another one, in JupyterLab."""
+    from jupyterlab.labapp import LabApp
+
+    from tne_eval.errors import UnknownNameError
+    from tne_eval.paths import shipped
+
+    known = sorted(path.stem for path in shipped("notebooks").glob("*.ipynb"))
+    if notebook not in known:
+        raise UnknownNameError("notebook", notebook, known)
+    LabApp.launch_instance([str(shipped("notebooks") / f"{notebook}.ipynb")])
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Check that this installation can do its work."""
     from tne_eval.doctor import examine
