@@ -5,14 +5,17 @@ import json
 import re
 from html.parser import HTMLParser
 
+import nbformat
+import numpy as np
 import pytest
 from pypdf import PdfReader
 
 import tne_eval as tne
-from tne_eval.catalog import get_design, list_questions, list_territories
+from tne_eval.catalog import get_design, list_programmes, list_questions, list_territories
 from tne_eval.french import sentence
 from tne_eval.report import make_all_reports
-from tne_eval.report.blocks import plain_text
+from tne_eval.report.blocks import Bullets, Cards, Figure, Note, Paragraph, Table, Verdict, plain_text
+from tne_eval.report.html import notebook_blocks
 from tne_eval.report.index import OTHERS
 
 TERRITORIES = [place.id for place in list_territories()]
@@ -150,3 +153,52 @@ def test_each_report_has_its_pdf(reports, id):
     pdf = PdfReader(folder / "report.pdf")
     assert pdf.metadata.title and len(pdf.pages) >= 2
     assert (out / id / "latest.pdf").read_bytes() == (folder / "report.pdf").read_bytes()
+
+
+# Scales at which a value of a table may be said: as it is, in per cent, for ten units, in millions.
+_SCALES = (1, 100, 10, 1e-6)
+_NUMBER = re.compile(r"\d[\d\u202f]*(?:,\d+)?")
+
+
+def _texts(block) -> list[str]:
+    """Every text of a block that a reader sees; tables that count the rows of their file are left to their own test."""
+    if isinstance(block, Paragraph | Note):
+        return [plain_text(block.text)]
+    if isinstance(block, Bullets):
+        return [plain_text(item) for item in block.items]
+    if isinstance(block, Verdict):
+        return [block.title, plain_text(block.text)]
+    if isinstance(block, Cards):
+        return [text for card in block.items for text in (card.value, card.label, card.comment)]
+    if isinstance(block, Figure):
+        return [block.caption, block.alt, plain_text(block.note)]
+    if isinstance(block, Table) and block.name != "registre":
+        return [block.caption, plain_text(block.note), *(str(cell) for row in block.frame.rows for cell in row)]
+    return []
+
+
+def _known_values(folder) -> np.ndarray:
+    """Sizes of all numbers of the report's tables, and of the published facts of the catalogue."""
+    cells = [cell for path in (folder / "tables").iterdir() for row in csv.reader(path.open(encoding="utf-8")) for cell in row]
+    numbers = [abs(float(part)) for cell in cells for part in re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", cell)]
+    entries = [*list_programmes(), *list_territories()]
+    facts = [
+        value for entry in entries for one in entry.figures for value in (one.value, one.low, one.likely, one.high)
+    ]
+    return np.sort([*numbers, *(abs(value) for value in facts if value is not None)])
+
+
+@pytest.mark.parametrize("id", [*TERRITORIES, *OTHERS])
+def test_every_number_that_is_read_is_in_a_table(reports, id):
+    _out, results = reports
+    folder = next(result.folder for result in results if result.id == id)
+    known = _known_values(folder)
+    missing = []
+    for block in notebook_blocks(nbformat.read(folder / "report.ipynb", 4)):
+        for text in _texts(block):
+            for found in _NUMBER.findall(text):
+                written = found.replace("\u202f", "").replace(",", ".")
+                half = 0.5 * 10.0 ** -len(written.partition(".")[2])
+                near = [np.abs(known * scale - float(written)).min() <= half * (1 + 1e-9) for scale in _SCALES]
+                missing += [] if any(near) else [(found, text[:80])]
+    assert not missing

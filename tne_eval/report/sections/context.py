@@ -8,7 +8,7 @@ from tne_eval.catalog import effect_context
 from tne_eval.french import money, number, percent, sentence, typeset
 from tne_eval.impact.context import EffectInContext
 from tne_eval.plotting import draw_forest
-from tne_eval.report.blocks import Block, Figure, Paragraph, figure_block
+from tne_eval.report.blocks import Block, Figure, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
 from tne_eval.results import Verdict
 
@@ -38,8 +38,35 @@ def in_context(facts: TerritoryFacts) -> tuple[Block, ...]:
         _forest(facts, found),
         Paragraph(_prior(facts, found)),
         Paragraph(_cost(found)),
+        _values(found),
     ]
     return tuple(blocks)
+
+
+def _values(found: EffectInContext) -> Table:
+    """What the sentences above say, in figures."""
+    costs = {} if found.cost_a_pupil is None else dict(zip(("low", "high"), found.cost_a_pupil, strict=True))
+    rows = [
+        ("itt", (found.itt, found.itt_low, found.itt_high), 2),
+        ("treated", (None, found.treated.estimate_low, found.treated.estimate_high), 2),
+        ("prior", (effect_context().prior.mean, None, None), 2),
+        ("posterior", (None, *(sorted(one.mean for one in found.posteriors) or (None, None))), 2),
+        ("cost_a_pupil", (None, costs.get("low"), costs.get("high")), 0),
+        ("cost", (None, found.cost and found.cost.low, found.cost and found.cost.high), 0),
+    ]
+    shown = pd.DataFrame(
+        {
+            "Mesure": [sentence(f"context.row_{name}") for name, _, _ in rows],
+            "Valeur": [number(values[0], decimals) for _, values, decimals in rows],
+            "Au moins": [number(values[1], decimals) for _, values, decimals in rows],
+            "Au plus": [number(values[2], decimals) for _, values, decimals in rows],
+        }
+    )
+    raw = pd.DataFrame([{"mesure": name, "valeur": v[0], "bas": v[1], "haut": v[2]} for name, v, _ in rows])
+    extra = {"point": 1 / found.sd, "share": found.share.low, "share_high": found.share.high}
+    extra |= {f"weight_{place}": one.weight_of_data for place, one in enumerate(found.posteriors)}
+    raw = pd.concat([raw, pd.DataFrame({"mesure": list(extra), "valeur": list(extra.values())})], ignore_index=True)
+    return Table("contexte", sentence("context.values_caption"), shown, data=raw)
 
 
 def _diluted(found: EffectInContext) -> str:

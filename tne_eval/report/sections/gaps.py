@@ -18,7 +18,7 @@ def effect_on_gaps(facts: TerritoryFacts) -> tuple[Block, ...]:
     return (
         Paragraph(sentence("gaps.intro")),
         Paragraph(_conclusion(facts.gaps, facts.territory.locative)),
-        gaps_table(facts.gaps),
+        gaps_table(facts.gaps, also=facts.falsification),
         *_entry(facts),
         Paragraph(_falsification(facts.falsification)),
     )
@@ -35,8 +35,17 @@ def _entry(facts: TerritoryFacts) -> tuple[Block, ...]:
     )
 
 
-def gaps_table(family: FamilyResult, *, name: str = "effets_ecarts", caption: str = "gaps.caption") -> Table:
-    """One row an outcome: effect, interval or the reason why there is none, p and adjusted p, verdict."""
+def gaps_table(
+    family: FamilyResult,
+    *,
+    name: str = "effets_ecarts",
+    caption: str = "gaps.caption",
+    also: ImpactResult | None = None,
+) -> Table:
+    """One row an outcome: effect, interval or the reason why there is none, p and adjusted p, verdict.
+
+    `also` joins the file of values, without a row of its own.
+    """
     unit = family.results[0].design.unit
     adjusted = family.frame.set_index("design")
     shown, raw = [], []
@@ -58,7 +67,10 @@ def gaps_table(family: FamilyResult, *, name: str = "effets_ecarts", caption: st
                 "Verdict": sentence(f"verdict.{verdict_key(result)}_label"),
             }
         )
-        raw.append(result.to_frame().assign(romano_wolf=row["romano_wolf"], westfall_young=row["westfall_young"]))
+        adjusted_p = {name: row[name] for name in ("romano_wolf", "westfall_young")}
+        raw.append(result.to_frame().assign(p_plain=row["p_value"], **adjusted_p))
+    if also is not None and also.estimate is not None:
+        raw.append(also.to_frame())
     return Table(
         name,
         sentence(caption),

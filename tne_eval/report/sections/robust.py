@@ -18,6 +18,7 @@ def robustness(facts: TerritoryFacts) -> tuple[Block, ...]:
     return (
         Paragraph(sentence("robust.intro")),
         robustness_table(facts.robustness),
+        *_trends(facts.robustness),
         Paragraph(" ".join([*_leave_one_out(facts.robustness), *_honest(facts.robustness), *_dates(facts.primary)])),
         Paragraph(_curve_text(facts.curve)),
         _curve_figure(facts.curve),
@@ -43,8 +44,31 @@ def robustness_table(found: Robustness) -> Table:
         sentence("robust.estimators_caption"),
         shown,
         note=sentence("robust.estimators_note"),
-        data=table[["id", "estimate", "p_value", "smallest_p"]],
+        data=pd.concat([table[["id", "estimate", "p_value", "smallest_p"]], _extremes(found)], ignore_index=True),
     )
+
+
+def _extremes(found: Robustness) -> pd.DataFrame:
+    """Lowest and highest estimate when a control is left out, as rows of the file of values."""
+    if found.leave_one_out is None:
+        return pd.DataFrame()
+    ends = found.leave_one_out.iloc[[0, -1]]
+    return pd.DataFrame({"id": [f"without_{unit}" for unit in ends["left_out"]], "estimate": ends["estimate"]})
+
+
+def _trends(found: Robustness) -> tuple[Block, ...]:
+    """The effect if trends moved apart after by so many times their largest move before."""
+    if found.honest is None:
+        return ()
+    shown = pd.DataFrame(
+        {
+            "Écart des tendances après, en fois celui d'avant": [number(value, 1) for value in found.honest["bound"]],
+            "Au moins": [points(value) for value in found.honest["low"]],
+            "Au plus": [points(value) for value in found.honest["high"]],
+        }
+    )
+    note = sentence("robust.trends_note")
+    return (Table("tendances", sentence("robust.trends_caption"), shown, note=note, data=found.honest),)
 
 
 def _leave_one_out(found: Robustness) -> list[str]:

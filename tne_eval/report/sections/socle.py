@@ -38,6 +38,13 @@ _MONEY = (
     "rate_large",
     "ceiling_per_class",
     "rate_threshold",
+    "grant_rate_small",
+    "grant_rate_large",
+    "survey_answers",
+    "known_small",
+    "known_large",
+    "applied_small",
+    "applied_large",
 )
 
 
@@ -155,6 +162,7 @@ def socle_targeting(facts: SocleFacts) -> tuple[Block, ...]:
     return (
         Table("regions", sentence("socle.regions_caption"), shown, note=note, data=table),
         Paragraph(text),
+        _indices(facts),
         _map(facts),
         *(() if facts.schools is None else schools_targeting(facts.schools)),
     )
@@ -212,6 +220,18 @@ def socle_in_territory(facts: TerritoryFacts) -> tuple[Block, ...]:
         count=number(len(regions)),
     )
     return (Paragraph(text),)
+
+
+def _indices(facts: SocleFacts) -> Table:
+    """The two concentration indices among regions."""
+    shown = pd.DataFrame(
+        {
+            "Besoin": [phrase("need.ips"), phrase("need.ifn_region")],
+            "Indice": [number(facts.ips, 3, sign=True), number(facts.ifn, 3, sign=True)],
+        }
+    )
+    raw = pd.DataFrame({"besoin": ["ips", "ifn"], "indice": [facts.ips, facts.ifn]})
+    return Table("ciblage_regions", sentence("socle.indices_caption"), shown, data=raw)
 
 
 def _map(facts: SocleFacts) -> Figure:
