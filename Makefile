@@ -44,7 +44,7 @@ lab: $(READY)  ## set up, then JupyterLab on the notebooks
 
 bench: $(READY)  ## set up, then time reading, indices, catalogue and estimators against floors and peers, as ratios
 	@status=0
-	for name in read inequality catalogue reassignment staggered synthetic honest; do
+	for name in read inequality catalogue reassignment staggered synthetic honest reports; do
 	  echo "== $$name"; $(BIN)/python bench/$$name.py || status=1
 	done
 	exit $$status

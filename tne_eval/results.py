@@ -12,6 +12,14 @@ from tne_eval.catalog import Design, Indicator
 from tne_eval.errors import DesignError, MissingDataError
 
 
+def frame_html(result: object) -> str:
+    """What Jupyter shows of a frozen result: its kind, then the frame of `to_frame` (escaped, at most sixty rows)."""
+    frame = result.to_frame()
+    return f"<p><strong>{type(result).__name__}</strong></p>" + frame.to_html(
+        max_rows=60, index=frame.index.name is not None
+    )
+
+
 class Verdict(StrEnum):
     """What may be said of an effect; derived by rule (`tne_eval.impact.verdict`), never chosen."""
 

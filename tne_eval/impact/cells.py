@@ -33,6 +33,7 @@ from tne_eval.impact.panel_checks import (
     treated_clusters,
 )
 from tne_eval.indicators.arrays import weighted_arrays
+from tne_eval.results import frame_html
 
 # Spread inside units, as a share of the size of a column, and residual share of a variance, that are rounding.
 _FLAT, _EXACT = 1e-12, 1e-13
@@ -110,6 +111,9 @@ class Reassignments:
         labels = self.clusters.astype(str)
         treated = [", ".join(labels[row]) for row in self.assignments]
         return pd.DataFrame({"treated": treated, "coefficient": self.coefficients, "cluster_t": self.cluster_t})
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def reassign_treatment(

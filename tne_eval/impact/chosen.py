@@ -13,6 +13,7 @@ from tne_eval.errors import DesignError
 from tne_eval.impact.assignments import assign
 from tne_eval.impact.few_treated import variance_exponent
 from tne_eval.impact.permutation import PermutationTest, checked_inputs, run_test
+from tne_eval.results import frame_html
 
 # Below this many treated clusters, standard errors are not used.
 FEW_TREATED = 6
@@ -74,6 +75,9 @@ class ChosenInference:
         names = ("method", "estimate", "low", "high", "p_value", "smallest_p", "alpha", "n_treated", "n_controls")
         row = {name: getattr(self, name) for name in names}
         return pd.DataFrame([row | {"reasons": " ".join(self.reasons)}])
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def infer_effect(

@@ -13,6 +13,7 @@ from scipy.linalg import solve_triangular
 from tne_eval.errors import DesignError
 from tne_eval.indicators.arrays import weighted_arrays
 from tne_eval.indicators.groups import label_codes, named_columns, numbers
+from tne_eval.results import frame_html
 
 KINDS = ("CR1", "CR2", "CR3")
 # A column nearer than this share of its length to the span of those before it is a combination of them.
@@ -56,6 +57,9 @@ class ClusterRobust:
         columns = {"estimate": self.coefficients, "error": self.errors, "df": self.df, "t": self.t, "p": self.p}
         return pd.DataFrame({"name": self.names, **columns, "low": low, "high": high})
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TwoGroups:
@@ -84,6 +88,9 @@ class TwoGroups:
         columns = {"estimate": self.estimate, "error": self.error, "df": self.df, "t": self.t, "p": self.p}
         columns = {name: np.broadcast_to(column, len(ends)) for name, column in columns.items()}
         return pd.DataFrame({**columns, "low": ends[:, 0], "high": ends[:, 1]})
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def cluster_robust(

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
 from tne_eval.impact.simplex import DonorPanel, donor_panel, simplex_weights
+from tne_eval.results import frame_html
 
 # Statistics nearer than this share of their size are the same one; residuals below _NOTHING of the spread are 0.
 _TIE, _NOTHING = 1e-9, 1e-10
@@ -45,6 +46,9 @@ class ConformalTest:
         frame = self.residuals.rename("residual").rename_axis("time").reset_index()
         return frame.assign(effect=self.effects.reindex(self.residuals.index, fill_value=0.0).to_numpy())
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConformalInterval:
@@ -68,6 +72,9 @@ class ConformalInterval:
         """One row by effect tried: `effect`, `p_value`, `kept`."""
         frame = self.p_values.rename("p_value").rename_axis("effect").reset_index()
         return frame.assign(kept=frame["p_value"] > self.alpha)
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def conformal_test(

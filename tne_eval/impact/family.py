@@ -12,7 +12,7 @@ from tne_eval.errors import DesignError, UnknownNameError
 from tne_eval.impact.estimate import estimate_impact
 from tne_eval.impact.multiple import adjust_familywise
 from tne_eval.impact.plan import assignments_of, change_of, compare, refusal_of, restrict
-from tne_eval.results import ImpactResult
+from tne_eval.results import ImpactResult, frame_html
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +32,9 @@ class FamilyResult:
 
     def to_frame(self) -> pd.DataFrame:
         return self.frame.copy()
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def estimate_family(family: str, panel: pd.DataFrame, territory: str | None = None) -> FamilyResult:

@@ -27,6 +27,7 @@ from tne_eval.impact.event_time import (
     listed,
     read_panel,
 )
+from tne_eval.results import frame_html
 
 KINDS = ("simple", "dynamic", "group", "calendar")
 
@@ -70,6 +71,9 @@ class GroupTimeEffects:
         """A copy of `cells`."""
         return self.cells.copy()
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AggregatedEffects:
@@ -108,6 +112,9 @@ class AggregatedEffects:
             return top
         frames = [one.astype({"element": object}) for one in (top, self.elements)]
         return pd.concat(frames, ignore_index=True)
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ from tne_eval.errors import DesignError
 from tne_eval.impact.honest_flci import flci_intervals
 from tne_eval.impact.honest_sets import rm_halfwidth, sd_center_halfwidth
 from tne_eval.impact.honest_tests import clf_intervals
+from tne_eval.results import frame_html
 
 _INTERVALS = {"relative_magnitude": clf_intervals, "smoothness": flci_intervals}
 # Eigenvalues of a correlation matrix below this are 0, and asymmetry below this share is rounding.
@@ -47,6 +48,9 @@ class HonestDid:
     def to_frame(self) -> pd.DataFrame:
         """One row a bound: bound, low, high."""
         return pd.DataFrame({"bound": self.bound, "low": self.low, "high": self.high})
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def honest_did(

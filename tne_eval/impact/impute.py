@@ -21,6 +21,7 @@ from tne_eval.impact.event_time import (
     listed,
     read_panel,
 )
+from tne_eval.results import frame_html
 
 LONE = "a cohort of one treated cluster: the spread of its effects is unknown"
 # Share of a covariate's variation that units, times and the covariates before it must leave.
@@ -64,6 +65,9 @@ class ImputedEffects:
         count = self.n_treated_clusters
         top = effects_frame({"event": ["overall"]}, [self.estimate], [self.error], [count], [self.reason])
         return pd.concat([top.astype({"event": object}), self.events.astype({"event": object})], ignore_index=True)
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 @dataclass(frozen=True, slots=True)

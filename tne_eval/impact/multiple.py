@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
 from tne_eval.impact.inference import _TIE
+from tne_eval.results import frame_html
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +34,9 @@ class AdjustedP:
         columns = ("statistic", "p_value", "romano_wolf", "westfall_young", "single_step")
         return pd.DataFrame({column: getattr(self, column) for column in columns}, index=names)
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equivalence:
@@ -52,6 +56,9 @@ class Equivalence:
         names = ("equivalent", "margin", "smallest_margin", "alpha")
         return pd.DataFrame([{name: getattr(self, name) for name in names}])
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExcludedEffects:
@@ -70,6 +77,9 @@ class ExcludedEffects:
         """One row."""
         names = ("below", "above", "smallest_size", "alpha")
         return pd.DataFrame([{name: getattr(self, name) for name in names}])
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def adjust_familywise(statistics: ArrayLike) -> AdjustedP:

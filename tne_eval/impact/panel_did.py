@@ -14,6 +14,7 @@ from tne_eval.impact.assignments import assign
 from tne_eval.impact.cells import Controls, PanelCells, controls, keep_clusters, panel_cells, project, reassigned
 from tne_eval.impact.cluster_robust import robust_fit, student_interval
 from tne_eval.impact.inference import placebo_reference
+from tne_eval.results import frame_html
 
 # Treated, and control, clusters from which the size of CR2 with Satterthwaite degrees of freedom was measured.
 FEWEST_CLUSTERS = 6
@@ -60,6 +61,9 @@ class PanelDid:
         row = {name: getattr(self, name) for name in names}
         return pd.DataFrame([{**row, "low": low, "high": high}])
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventStudy:
@@ -94,6 +98,9 @@ class EventStudy:
         p, low, high = _event_bands(self, level)
         columns = {"period": self.periods, "estimate": self.estimates, "error": self.errors}
         return pd.DataFrame({**columns, "p": p, "low": low, "high": high})
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def difference_in_differences(

@@ -29,6 +29,7 @@ from tne_eval.impact.inference import (
     minimum_detectable_effect,
     permutation_p,
 )
+from tne_eval.results import frame_html
 
 STATISTICS = ("difference", "studentized")
 
@@ -67,6 +68,9 @@ class PermutationTest:
         row = {name: getattr(self, name) for name in names}
         return pd.DataFrame([row | {"alpha": self.alpha, "assignments": len(self.placebo), "exact": self.exact}])
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PowerCurve:
@@ -89,6 +93,9 @@ class PowerCurve:
         """One row for each effect."""
         frame = pd.DataFrame({"effect": self.effects, "power": self.power})
         return frame.assign(test=self.test, n_treated=self.n_treated, n_controls=self.n_controls, mde=self.mde)
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def permutation_test(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
 from tne_eval.impact.inference import _TIE, permutation_p
+from tne_eval.results import frame_html
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +39,9 @@ class SpecificationCurve:
 
     def to_frame(self) -> pd.DataFrame:
         return self.frame.copy()
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def specification_curve(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tne_eval.errors import DesignError
 from tne_eval.impact.simplex import DonorPanel, Donors, did_weights, donor_panel, numbers, refuse, simplex_weights
+from tne_eval.results import frame_html
 
 # Statistics nearer than this share of their size are the same one, computed in another order.
 _TIE = 1e-9
@@ -58,6 +59,9 @@ class SyntheticControl:
         """One row by time: `gap`."""
         return self.gaps.rename("gap").rename_axis("time").reset_index()
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SyntheticDid:
@@ -96,6 +100,9 @@ class SyntheticDid:
         """One row by time: `gap`, and `time_weight` (0 from the treatment on)."""
         frame = self.gaps.rename("gap").rename_axis("time").reset_index()
         return frame.assign(time_weight=self.time_weights.reindex(self.gaps.index, fill_value=0.0).to_numpy())
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def synthetic_control(

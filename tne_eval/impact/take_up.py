@@ -17,6 +17,7 @@ from tne_eval.indicators.allocated import complete, truth_values
 from tne_eval.indicators.arrays import mid_rank
 from tne_eval.indicators.groups import group_codes
 from tne_eval.indicators.inequality import finite_number
+from tne_eval.results import frame_html
 
 # Classes of fitted probability of the calibration table.
 CLASSES = 10
@@ -61,6 +62,9 @@ class TakeUp:
         """Coefficients, then effects: what ("coefficient" or "effect") and their columns."""
         parts = {"coefficient": self.coefficients, "effect": self.effects}
         return pd.concat([part.assign(what=what) for what, part in parts.items()], ignore_index=True)
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from tne_eval.errors import DesignError
 from tne_eval.impact.cells import Controls, PanelCells, controls, cr1_factor, panel_cells, project, projected_treatment
 from tne_eval.impact.panel_did import too_few
+from tne_eval.results import frame_html
 
 SIGNS = ("rademacher", "webb")
 _WEBB = np.sqrt([0.5, 1.0, 1.5])
@@ -52,6 +53,9 @@ class WildBootstrap:
         names = ("estimate", "t", "p", "low", "high", "level", "signs", "exact", "n", "n_clusters")
         row = {name: getattr(self, name) for name in (*names, "n_treated_clusters")}
         return pd.DataFrame([{**row, "draws": len(self.t_draws)}])
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ from tne_eval.indicators.clusters import Totals, cluster_totals
 from tne_eval.indicators.influence import influence
 from tne_eval.indicators.precision import check_precision
 from tne_eval.indicators.statistic import as_statistic
+from tne_eval.results import frame_html
 
 
 class Sample(NamedTuple):
@@ -85,6 +86,9 @@ class PeriodCovariance:
         return pd.DataFrame(
             {"period": self.period, "estimate": self.estimate, "error": self.error, "n_clusters": self.n_clusters}
         )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def difference_between(

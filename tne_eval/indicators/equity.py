@@ -15,6 +15,7 @@ from tne_eval.indicators.decompose import decompose_entropy
 from tne_eval.indicators.groups import group_codes
 from tne_eval.indicators.inequality import gradient, relative_index_of_inequality
 from tne_eval.indicators.quantiles import quantile
+from tne_eval.results import frame_html
 
 # Classes of need, of equal numbers of people, inside which rows are taken as equals.
 CLASSES = 20
@@ -51,6 +52,9 @@ class Equity:
         """The classes."""
         return self.frame.copy()
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LeftOut:
@@ -75,6 +79,9 @@ class LeftOut:
     def to_frame(self) -> pd.DataFrame:
         """The areas."""
         return self.frame.copy()
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def equity(amount: ArrayLike, need: ArrayLike, people: ArrayLike, group: ArrayLike | None = None) -> Equity:

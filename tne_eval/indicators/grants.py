@@ -13,6 +13,7 @@ from tne_eval.errors import DesignError
 from tne_eval.indicators.allocated import complete
 from tne_eval.indicators.groups import group_codes, numbers
 from tne_eval.indicators.inequality import finite_number
+from tne_eval.results import frame_html
 
 EDGES = (0.0, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, np.inf)
 
@@ -36,6 +37,9 @@ class Leverage:
         """The groups."""
         return self.frame.copy()
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ceilings:
@@ -57,6 +61,9 @@ class Ceilings:
     def to_frame(self) -> pd.DataFrame:
         """The two classes."""
         return self.frame.copy()
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def rates_by_size(spending: ArrayLike, grant: ArrayLike, edges: Sequence[float] = EDGES) -> pd.DataFrame:

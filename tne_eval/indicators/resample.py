@@ -23,6 +23,7 @@ from scipy.special import boxcox
 from tne_eval.errors import DesignError, UnknownNameError
 from tne_eval.indicators.arrays import weighted_arrays
 from tne_eval.indicators.statistic import Statistic, as_statistic
+from tne_eval.results import frame_html
 
 # Replicates drawn from one stream, and cells (replicates × clusters) of a batch, which bound its memory. The draws
 # depend on both, and on nothing that the machine decides.
@@ -83,6 +84,9 @@ class Bootstrap:
         return pd.DataFrame(
             {"statistic": self.names, "estimate": self.estimates, "error": self.errors, "low": low, "high": high}
         )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 @dataclass(frozen=True, slots=True)

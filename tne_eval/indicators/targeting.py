@@ -26,6 +26,7 @@ from tne_eval.indicators.inequality import (
     gini,
 )
 from tne_eval.indicators.influence import influence_concentration
+from tne_eval.results import frame_html
 
 # The people of greatest need whose share of the amount is given.
 QUARTER = 0.25
@@ -65,6 +66,9 @@ class Targeting:
         """One row: all but the curve."""
         names = [name for name in self.__slots__ if name != "curve"]
         return pd.DataFrame([{name: getattr(self, name) for name in names}])
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +110,9 @@ class PoorestFirst:
         names = [name for name in self.__slots__ if name not in ("rows", "fraction", "amount")]
         return pd.DataFrame([{name: getattr(self, name) for name in names}])
 
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetingBounds:
@@ -133,6 +140,9 @@ class TargetingBounds:
                 "high": [self.index_high, self.top_high],
             }
         )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def targeting(amount: ArrayLike, need: ArrayLike, people: ArrayLike, *, cluster: ArrayLike | None = None) -> Targeting:
