@@ -90,7 +90,8 @@ def test_layout_and_progress(notebook, data, tmp_path):
         f"{id}{end}"
         for id in IDS
         for end in (
-            *("", "/latest.html", "/2025-S1", "/2025-S1/manifest.json", "/2025-S1/report.html"),
+            *("", "/latest.html", "/latest.pdf", "/2025-S1", "/2025-S1/manifest.json", "/2025-S1/report.html"),
+            "/2025-S1/report.pdf",
             *("/2025-S1/report.ipynb", "/2025-S1/tables", "/2025-S1/tables/t.csv", "/2025-S1/figures"),
         )
     }

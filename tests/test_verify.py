@@ -23,7 +23,7 @@ from tne_eval.report.blocks import Table, Title, show
 show(Title(f"Rapport {territory}", level=1))
 show(Table("t", "Une table", pd.DataFrame({"a": ["1,5"]}), data=pd.DataFrame({"a": [1.5]})))
 """
-FILES = {"manifest.json", "report.html", "report.ipynb", "tables/t.csv"}
+FILES = {"manifest.json", "report.pdf", "report.html", "report.ipynb", "tables/t.csv"}
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_the_same_bytes(edition, notebook, data, tmp_path, scratch):
     assert tree(tmp_path / "out") == before and list(scratch.iterdir()) == []
     assert json.loads(json.dumps(verification.to_dict()))["identical"] is True
     (line,) = describe_verification(verification)
-    assert "4 fichiers identiques" in line and "2026-S1" in line
+    assert "5 fichiers identiques" in line and "2026-S1" in line
 
 
 def test_a_copy_elsewhere_is_verified_too(edition, notebook, data, tmp_path):
@@ -147,7 +147,7 @@ def test_hostile_names_are_printed_without_controls(edition, notebook, data):
     for name in ("\x1b[2J", "{id}", "\u202etxt"):
         (edition / name).write_text("x")
     first, *lines = describe_verification(verify_edition(edition, notebook=notebook, data=data))
-    assert "4 fichiers identiques sur 7" in first and len(lines) == 3
+    assert "5 fichiers identiques sur 8" in first and len(lines) == 3
     assert not any(char in line for line in lines for char in "\x1b\u202e") and any("{id}" in line for line in lines)
 
 
