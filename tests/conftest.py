@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,3 +46,40 @@ def panel():
     import tne_eval as tne
 
     return tne.load_panel()
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory, worker_id):
+    """The folder of all the real reports and what making them gave: made once, whatever the number of workers."""
+    from tne_eval.report import make_all_reports
+
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    out, record = shared / "all-reports", shared / "all-reports.pickle"
+    with (shared / "all-reports.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not record.exists():
+            record.write_bytes(pickle.dumps(make_all_reports(out)))
+    return out, pickle.loads(record.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The browser that Debian ships; in CI it must be there."""
+    if path := shutil.which("chromium") or shutil.which("chromium-browser"):
+        return path
+    reason = "Chromium is not on this machine (Debian: apt install chromium)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path):
+    """Chromium, driven by Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as engine:
+        chromium = engine.chromium.launch(executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()

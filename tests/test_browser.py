@@ -1,14 +1,9 @@
 """The pages in a real browser: no console error, no request outside, nothing wider than a phone."""
 
-import os
-import shutil
-
 import pytest
 
 from tne_eval.catalog import list_territories
-from tne_eval.report import make_all_reports
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PAGES = [
     "index.html",
     "synthese/latest.html",
@@ -20,25 +15,8 @@ pytestmark = pytest.mark.navigateur
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        reason = "Chromium is not on this machine (Debian: apt install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as engine:
-        chromium = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def folder(browser, tmp_path_factory):
-    out = tmp_path_factory.mktemp("pages")
-    make_all_reports(out)
-    return out
+def folder(reports):
+    return reports[0]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -140,6 +140,27 @@ def test_the_check_sees(damage):
         pages.check_page(damage(page))
 
 
+def test_the_only_script_is_the_one_given():
+    body = '<title>T</title></head><body><h1>T</h1><p><input type="search"></p><script>{}</script></body></html>'
+    head = '<html lang="fr"><head><meta http-equiv="Content-Security-Policy" content="{}">'
+    ours = pages.search_script()
+    good = head.format(pages.page_policy(ours)) + body.format(ours)
+    pages.check_page(good, script=ours)
+    for bad in (
+        good.replace(ours, f"{ours} "),
+        good.replace("<script>", '<script src="https://a.fr/x.js">'),
+        good.replace("</body>", f"<script>{ours}</script></body>"),
+        good.replace('type="search"', 'type="image"'),
+        good.replace("</p>", '<input type="search"></p>'),
+        good.replace("sha256-", "sha256-x"),
+        head.format(pages.CSP) + body.format(ours),
+    ):
+        with pytest.raises(ReportError):
+            pages.check_page(bad, script=ours)
+    with pytest.raises(ReportError, match="<script>"):
+        pages.check_page(good)
+
+
 def test_tables_are_set_for_reading():
     grid = Grid(("Année", "Taux", "Mot"), ((2024, "84,5\u00a0%", "a"), (2025, "n.d.", "b")))
     page = pages.render_report([Title("T", level=1), Table("t", "Légende", grid)])

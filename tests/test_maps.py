@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from matplotlib import pyplot as plt
 
 from tne_eval import maps
 from tne_eval.errors import DesignError, MissingDataError, UnknownNameError
@@ -127,3 +128,25 @@ def test_shipped_contours():
 def test_missing_contours(tmp_path):
     with pytest.raises(MissingDataError):
         maps.load_contours(tmp_path / "absent.json")
+
+
+def test_schools_are_drawn_at_their_place_and_by_class():
+    schools = pd.DataFrame(
+        {"longitude": [3.5, 3.6, 3.7, None], "latitude": [49.5, 49.6, 49.7, 49.5], "value": [80.0, 100, 120, 90]}
+    )
+    ax = maps.draw_schools(schools, "02", classes=[90, 110], legend_title="IPS")
+    drawn = [tuple(np.round(item.get_offsets()[0])) for item in ax.collections if len(item.get_offsets())]
+    east, north = maps.lambert93([3.5, 3.6, 3.7], [49.5, 49.6, 49.7])
+    assert drawn == [tuple(np.round(pair)) for pair in zip(east, north, strict=True)]
+    sizes = [item.get_sizes()[0] for item in ax.collections if len(item.get_offsets())]
+    assert sizes == sorted(sizes) and len(set(sizes)) == 3
+    assert len(ax.get_legend().get_texts()) == 3
+    plt.close(ax.figure)
+
+
+def test_schools_without_a_place_or_in_no_departement_are_refused():
+    nowhere = pd.DataFrame({"longitude": [None], "latitude": [None], "value": [1.0]})
+    with pytest.raises(DesignError, match="no school"):
+        maps.draw_schools(nowhere, "02")
+    with pytest.raises(UnknownNameError):
+        maps.draw_schools(nowhere, "20")

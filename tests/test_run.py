@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tne_eval.errors import MissingDataError, ReportError, UnknownNameError
 from tne_eval.report import index, manifest, publish, run
 from tne_eval.report.blocks import Grid
-from tne_eval.report.html import check_page
+from tne_eval.report.html import check_page, search_script
 
 IDS = ("aisne", "cher", "val-d-oise")
 BODY = """
@@ -100,7 +100,7 @@ def test_layout_and_progress(notebook, data, tmp_path):
     assert sorted(event.kind for event in events) == ["end"] * 3 + ["start"] * 3
     assert (events[-1].done, events[-1].total) == (3, 3)
     page = (tmp_path / "out/index.html").read_text()
-    check_page(page, local_links=True)
+    check_page(page, local_links=True, script=search_script())
     assert 'href="aisne/latest.html"' in page and "On ne peut pas conclure" in page and "Rapport non produit" in page
 
 

@@ -145,6 +145,64 @@ def draw_departements(
     return ax
 
 
+@mpl.rc_context(_STYLE)
+def draw_schools(
+    schools: pd.DataFrame,
+    departement: str,
+    *,
+    classes: int | Sequence[float] = 4,
+    legend_title: str = "",
+    decimals: int = 0,
+    contours: Mapping[str, Contour] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """One département and its schools, a disc each, larger and darker from class to class.
+
+    Parameters
+    ----------
+    schools : `longitude`, `latitude` (degrees) and `value`; rows without a place or a value are left out.
+    departement : code; classes : how many (equal counts), or the bounds between them; the rest as in
+        `draw_departements`. Where `ax` is None a figure is made.
+
+    Raises UnknownNameError on an unknown code, DesignError where no school has a place and a value.
+    """
+    contours = load_contours() if contours is None else contours
+    if departement not in contours:
+        raise UnknownNameError("département", departement, contours)
+    known = schools.dropna(subset=["longitude", "latitude", "value"]).reset_index(drop=True)
+    if known.empty:
+        raise DesignError("no school has a place and a value", remedy="give longitude, latitude and value")
+    ranks, labels = _classify(known["value"], classes, decimals, "")
+    palette = _palette(len(labels))
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.2, 6.4))
+    shape = contours[departement].shape
+    if departement in OVERSEAS:  # outside the range of Lambert-93: degrees, east squeezed as at this latitude
+        squeeze = np.cos(np.radians(shape.centroid.y))
+        flat = shapely.transform(shape, lambda points: points * [squeeze, 1.0])
+        east, north = known["longitude"].to_numpy() * squeeze, known["latitude"].to_numpy()
+    else:
+        flat = shapely.transform(shape, _to_lambert)
+        east, north = lambert93(known["longitude"], known["latitude"])
+    _draw(ax, {departement: flat}, lambda code: _PLAIN, [departement])
+    place = np.array([ranks[row] for row in known.index])
+    for rank, color in enumerate(palette):
+        own = place == rank
+        size = 14 + 14 * rank
+        ax.scatter(east[own], north[own], s=size, color=color, edgecolor=_OUTLINE, linewidth=0.4, zorder=3 + rank)
+    # Places far from the outline (islands that share the code) would shrink the rest to a speck.
+    left, bottom, right, top = flat.bounds
+    margin = 0.05 * max(right - left, top - bottom)
+    ax.set(xlim=(left - margin, right + margin), ylim=(bottom - margin, top + margin))
+    _bare(ax)
+    keys = [
+        ax.scatter([], [], s=14 + 14 * rank, color=color, edgecolor=_OUTLINE, linewidth=0.4, label=_plain(label))
+        for rank, (color, label) in enumerate(zip(palette, labels, strict=True))
+    ]
+    ax.legend(handles=keys, title=_plain(legend_title), loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    return ax
+
+
 # --- classes -------------------------------------------------------------------------------------------------
 
 

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from tne_eval.catalog import Territory, get_composite, get_design, get_territory, list_designs, list_territories
+from tne_eval.catalog import (
+    Territory,
+    get_composite,
+    get_design,
+    get_source,
+    get_territory,
+    list_designs,
+    list_territories,
+)
 from tne_eval.errors import MissingDataError, ReportError
 from tne_eval.impact.context import EffectInContext, put_in_context
 from tne_eval.impact.dose import DoseResponse
@@ -20,7 +29,9 @@ from tne_eval.impact.staggered import StaggeredEffect, estimate_staggered
 from tne_eval.indicators import CompositeResult, audit_counters, compute_composite, compute_indicator
 from tne_eval.results import ImpactResult, IndicatorResult
 from tne_eval.sources import academie_of
+from tne_eval.sources.build import find_files
 from tne_eval.sources.periods import session_exposed
+from tne_eval.sources.read import read_table
 
 PRIMARY_DESIGN = "dnb_within_academie"
 NAIVE_DESIGN = "dnb_naive"
@@ -37,7 +48,8 @@ class TerritoryFacts:
     fetched; `falsification`: on an outcome that the programme can hardly move.
     `robustness`: of the naive design, whose pool is large enough for it; `curve`: both designs under every choice.
     `context`: the primary effect among the published ones, None where it was refused. `divide`: the composite of the
-    digital divide for all départements, with its rank intervals.
+    digital divide for all départements, with its rank intervals. `places`: longitude, latitude and IPS (value) of the
+    collèges, None where their files are not at hand.
     """
 
     territory: Territory
@@ -55,6 +67,7 @@ class TerritoryFacts:
     context: EffectInContext | None
     audit: pd.DataFrame
     divide: CompositeResult
+    places: pd.DataFrame | None
 
     def indicator(self, id: str) -> IndicatorResult | None:
         """An indicator of this territory; None where the source does not cover it."""
@@ -64,8 +77,11 @@ class TerritoryFacts:
             return None
 
 
-def gather_territory(territory: str, panel: pd.DataFrame) -> TerritoryFacts:
-    """Compute the facts of a territory's report from a panel of real figures."""
+def gather_territory(territory: str, panel: pd.DataFrame, raw_folder: str | Path | None = None) -> TerritoryFacts:
+    """Compute the facts of a territory's report from a panel of real figures; `raw_folder` may hold fetched files.
+
+    Raises ReportError on a simulated panel, ContractError on raw files that break their contract.
+    """
     refuse_simulated(panel)
     place = get_territory(territory)
     primary = estimate_impact(PRIMARY_DESIGN, panel, territory)
@@ -86,6 +102,19 @@ def gather_territory(territory: str, panel: pd.DataFrame) -> TerritoryFacts:
         context=None if primary.estimate is None else put_in_context(primary, panel, place),
         audit=audit_counters(panel),
         divide=compute_composite(get_composite(DIVIDE), panel),
+        places=None if raw_folder is None else college_places(raw_folder, place.departement),
+    )
+
+
+def college_places(raw_folder: str | Path, departement: str) -> pd.DataFrame | None:
+    """Place and IPS of the collèges of a département, from the files of places and of IPS; None without both."""
+    found = {id: find_files(Path(raw_folder), get_source(id)) for id in ("geolocalisation", "ips_colleges_2022")}
+    if any(len(paths) != 1 for paths in found.values()):
+        return None
+    places, ips = (read_table(paths[0], get_source(id)) for id, paths in found.items())
+    ips = ips[ips["code_du_departement"] == departement].rename(columns={"uai": "numero_uai", "ips": "value"})
+    return (
+        places[["numero_uai", "longitude", "latitude"]].merge(ips[["numero_uai", "value"]]).drop(columns="numero_uai")
     )
 
 

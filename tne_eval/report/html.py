@@ -1,11 +1,13 @@
 """Blocks → one self-contained HTML page; executed notebook → blocks; and the check of the page.
 
-Everything is escaped by Jinja; the page loads nothing, runs nothing, and says so in its content security policy.
+Everything is escaped by Jinja; the page loads nothing, runs nothing (the index: its search alone), and says so in its
+content security policy.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html.parser
 import re
 from collections.abc import Iterable, Sequence
@@ -193,6 +195,19 @@ def render_block(block: Block) -> str:
     return str(_environment().get_template("blocks.html.j2").module.block(view)).strip()
 
 
+def search_script() -> str:
+    """The search of the index: the only script of our pages."""
+    return (_TEMPLATES / "search.js").read_text(encoding="utf-8")
+
+
+def page_policy(script: str = "") -> str:
+    """The content security policy of a page that runs nothing, or this one inline script."""
+    if not script:
+        return CSP
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"{CSP}; script-src 'sha256-{digest}'"
+
+
 def page_template(name: str) -> jinja2.Template:
     """One of our templates, with the filters that escape and set text."""
     return _environment().get_template(name)
@@ -314,14 +329,17 @@ _FORBIDDEN = re.compile(
     "script|i?frame|object|embed|applet|form|input|button|select|textarea|link|base|svg|math|video|audio|source"
     "|track|template|noscript|portal"
 )
-_VOID = frozenset(("meta", "img", "br", "hr", "col", "wbr"))
+_VOID = frozenset(("meta", "img", "br", "hr", "col", "wbr", "input"))
 _LOCAL = re.compile(r"(?!/)[A-Za-z0-9_./-]+")
 
 
 class _Checker(html.parser.HTMLParser):
-    def __init__(self, *, local_links: bool) -> None:
+    def __init__(self, *, local_links: bool, script: str) -> None:
         super().__init__(convert_charrefs=True)
         self.local_links = local_links
+        # The elements that the one script of the page brings: itself and a search field, each once.
+        self.allowed = [("script", None), ("input", "search")] if script else []
+        self.scripts: list[str] = []
         self.faults: list[str] = []
         self.open: list[str] = []
         self.ids: list[str] = []
@@ -334,7 +352,9 @@ class _Checker(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attributes) -> None:
         values = dict(attributes)
-        if _FORBIDDEN.fullmatch(tag):
+        if (tag, values.get("type")) in self.allowed:
+            self.allowed.remove((tag, values.get("type")))
+        elif _FORBIDDEN.fullmatch(tag):
             self.faults.append(f"<{tag}>")
         for name, value in attributes:
             self._attribute(tag, name, value or "")
@@ -370,6 +390,8 @@ class _Checker(html.parser.HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "title":
             self.title += data
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
         if self.open and self.open[-1] == "style" and re.search(r"url\(|@import|expression\(", data, re.IGNORECASE):
             self.faults.append("a style that loads something")
 
@@ -389,19 +411,22 @@ class _Checker(html.parser.HTMLParser):
         return self.local_links and bool(_LOCAL.fullmatch(value)) and ".." not in value
 
 
-def check_page(page: str, *, local_links: bool = False) -> None:
+def check_page(page: str, *, local_links: bool = False, script: str = "") -> None:
     """Raise a ReportError that lists what a page must not have, or lacks.
 
     A page has a title, lang="fr", the exact policy, one h1 and headings without jumps, unique ids, anchors that
-    exist, images with a text, tables with caption and scope; no active element, and nothing that loads.
+    exist, images with a text, tables with caption and scope; no active element but the `script` given and its search
+    field, and nothing that loads.
     """
-    checker = _Checker(local_links=local_links)
+    checker = _Checker(local_links=local_links, script=script)
     checker.feed(page)
     checker.close()
     faults = checker.faults
     if checker.open:
         faults.append(f"<{checker.open[-1]}> is left open")
-    if checker.csp != [CSP]:
+    if checker.scripts != [script] * bool(script):
+        faults.append("a script is missing or changed")
+    if checker.csp != [page_policy(script)]:
         faults.append("the content security policy is missing or changed")
     if checker.lang != "fr" or not checker.title.strip():
         faults.append("no language or no title")

@@ -6,12 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tne_eval.catalog import Territory, catalog_hash, list_territories
 from tne_eval.paths import shipped
-from tne_eval.report.manifest import EDITION, Manifest, code_hash, read_manifest, sha256
+from tne_eval.report.manifest import EDITION, code_hash, read_manifest, sha256
 from tne_eval.report.publish import locked, publish_file
 from tne_eval.sources.periods import session_exposed
 
@@ -29,7 +29,7 @@ _COLORS = {1: "#0B4F8A", 2: "#8FB4D6"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the index: a territory, and its newest report if there is one."""
+    """A line of the index: a territory, its newest report if there is one, and its earlier editions."""
 
     id: str
     name: str
@@ -39,17 +39,18 @@ class Entry:
     verdict_kind: str = ""
     verdict_label: str = ""
     verdict: str = ""
+    earlier: tuple[str, ...] = ()
 
 
 def list_entries(out: Path) -> list[Entry]:
     """Entries of the twelve territories, from the records of the published reports."""
-    return [_entry(territory, _newest(out / territory.id)) for territory in list_territories()]
+    return [_entry(territory, out / territory.id) for territory in list_territories()]
 
 
 def write_index(out: Path) -> bool:
     """Write `index.html` in the folder of reports; False when it is already as it should be."""
     entries = list_entries(out)
-    others = {id: made.edition for id in OTHERS if (made := _newest(out / id)) is not None}
+    others = {id: made for id in OTHERS if (made := _editions(out / id))}
     edition = max((entry.edition for entry in entries), default="")
     key = _key(entries, others)
     index = out / "index.html"
@@ -61,36 +62,49 @@ def write_index(out: Path) -> bool:
 
 
 def render_index(entries: Iterable[Entry], edition: str, key: str, others: Collection[str]) -> str:
-    """The page, checked; `others` are the reports of `OTHERS` that exist."""
-    from tne_eval.report.html import check_page, page_template
+    """The page, checked; `others` are the reports of `OTHERS` that exist. Its search is the one script we ship."""
+    from markupsafe import Markup
 
+    from tne_eval.report.html import check_page, page_policy, page_template, search_script
+
+    script = search_script()
     page = page_template("index.html.j2").render(
         entries=list(entries),
         edition=edition,
         others=[(id, label) for id, label in OTHERS.items() if id in others],
         key=key,
         map=_map(list_territories()),
+        script=Markup(script),
+        csp=page_policy(script),
     )
-    check_page(page, local_links=True)
+    check_page(page, local_links=True, script=script)
     return page
 
 
-def _entry(territory: Territory, made: Manifest | None) -> Entry:
+def _entry(territory: Territory, folder: Path) -> Entry:
     wave = _WAVES[territory.wave]
     entry = Entry(territory.id, territory.name, wave, session_exposed(territory.exposure.likely))
-    if made is None:
+    editions = _editions(folder)
+    if not editions:
         return entry
-    verdict = made.summary.get("verdict", {})
-    words = (verdict.get("kind", ""), verdict.get("label", ""), verdict.get("title", ""))
-    return Entry(entry.id, entry.name, entry.wave, entry.first_session, made.edition, *words)
+    verdict = read_manifest(folder / editions[0]).summary.get("verdict", {})
+    return replace(
+        entry,
+        edition=editions[0],
+        verdict_kind=verdict.get("kind", ""),
+        verdict_label=verdict.get("label", ""),
+        verdict=verdict.get("title", ""),
+        earlier=editions[1:],
+    )
 
 
-def _newest(folder: Path) -> Manifest | None:
-    made = [path.parent for path in folder.glob("*/manifest.json") if EDITION.fullmatch(path.parent.name)]
-    return read_manifest(max(made)) if made else None
+def _editions(folder: Path) -> tuple[str, ...]:
+    """Editions of a report that are whole, newest first."""
+    made = {path.parent.name for path in folder.glob("*/manifest.json") if EDITION.fullmatch(path.parent.name)}
+    return tuple(sorted(made, reverse=True))
 
 
-def _key(entries: list[Entry], others: dict[str, str]) -> str:
+def _key(entries: list[Entry], others: dict[str, tuple[str, ...]]) -> str:
     """What the index is made from, so that an unchanged one is found without drawing the map again."""
     contours = shipped("embedded") / "contours.json"
     facts = {

@@ -68,7 +68,7 @@ def counters_figure(audit: pd.DataFrame, territory: str | None) -> Figure:
         name="compteurs",
         caption=sentence("counter.caption"),
         alt=alt,
-        data=audit[["territory", "pupils_reached", "stock", "distinct", "percent_of_stock", "percent_of_distinct"]],
+        data=audit,
         note=sentence("counter.note"),
     )
 

@@ -83,8 +83,19 @@ def effects_table(results: list[ImpactResult]) -> Table:
         }
         for result in results
     ]
-    raw = pd.concat([result.to_frame() for result in results], ignore_index=True)
+    raw = pd.concat([_with_reference(result) for result in results], ignore_index=True)
     return Table("effets", sentence("effect.table_caption"), pd.DataFrame(shown), data=raw)
+
+
+def _with_reference(result: ImpactResult) -> pd.DataFrame:
+    reference = result.reference
+    return result.to_frame().assign(
+        **{
+            f"reference_{name}": None if reference is None else getattr(reference, name)
+            for name in ("n_placebos", "p_value", "low", "high", "mde")
+        },
+        reference_academies=None if reference is None else len(reference.academies),
+    )
 
 
 def checks_table(results: list[ImpactResult]) -> Table:

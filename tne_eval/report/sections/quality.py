@@ -65,7 +65,7 @@ def gather_quality(
 
 
 def quality_opening(facts: QualityFacts) -> tuple[Block, ...]:
-    """Title, and in one card how much can be computed and how much cannot be believed."""
+    """Title, and in one card how much can be computed and how much cannot be believed; then the count by status."""
     best = facts.register.assign(rank=facts.register["status"].map(STATUSES.index)).groupby("need")["rank"].min()
     counts = {status: int((best == place).sum()) for place, status in enumerate(STATUSES)}
     impossible = sum(one.severity == SEVERITIES[0] for one in facts.findings)
@@ -87,6 +87,19 @@ def quality_opening(facts: QualityFacts) -> tuple[Block, ...]:
             kind="uncertain",
             label=sentence("quality.label"),
         ),
+        _balance(counts),
+    )
+
+
+def _balance(counts: dict[str, int]) -> Table:
+    """How many pieces of information have each status, at best, in one territory and year."""
+    table = pd.Series({**counts, "all": sum(counts.values())}, name="informations").rename_axis("statut")
+    words = [capital(phrase(f"quality.status_{status}")) for status in table.index]
+    return Table(
+        "bilan",
+        sentence("quality.balance_caption"),
+        pd.DataFrame({"Statut": words, "Informations": [number(value) for value in table]}),
+        data=table.reset_index(),
     )
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tne_eval.french import capital, listing, percent, phrase, points, sentence, years
+from tne_eval.french import capital, listing, number, percent, phrase, points, sentence, years
 from tne_eval.indicators.formulas import select
+from tne_eval.maps import draw_schools
 from tne_eval.plotting import draw_gradient
 from tne_eval.report.blocks import Block, Figure, Note, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
 from tne_eval.report.sections.words import comparison_figure, gap_advice, indicators_table, own_and_national
 from tne_eval.results import IndicatorResult
+
+# Collèges below which none is mapped.
+_MAPPED = 12
 
 
 def dnb_results(facts: TerritoryFacts) -> tuple[Block, ...]:
@@ -101,6 +105,7 @@ def social_inequality(facts: TerritoryFacts) -> tuple[Block, ...]:
         *_quarters(facts),
         _schools_table(facts),
         _results_table(facts),
+        *_places(facts),
         Note(sentence("social.census_note")),
     )
 
@@ -127,6 +132,21 @@ def _ips_gap(facts: TerritoryFacts, ips: IndicatorResult) -> str:
     difference = sentence("social.ips_gap", locative=facts.territory.locative, **{name: said[name] for name in names})
     reading = "readable" if ips.gap_is_readable() else "unreadable"
     return f"{difference} {gap_advice(ips.indicator)} {sentence(f'social.ips_gap_{reading}')}"
+
+
+def _places(facts: TerritoryFacts) -> tuple[Block, ...]:
+    """Map of the collèges by IPS, where their files are at hand; few of them would each be known by its place."""
+    if facts.places is None or facts.places["value"].notna().sum() < _MAPPED:
+        return ()
+    ips = facts.places["value"].dropna().astype(float)
+    figure = figure_block(
+        draw_schools(facts.places, facts.territory.departement, legend_title=phrase("social.places_legend")).figure,
+        name="carte_colleges",
+        caption=sentence("social.places_caption", locative=facts.territory.locative),
+        alt=sentence("social.places_alt", count=number(len(ips)), low=number(ips.min()), high=number(ips.max())),
+        data=ips.describe().rename("ips").rename_axis("mesure"),
+    )
+    return (figure,)
 
 
 def _compared(result: IndicatorResult) -> str:

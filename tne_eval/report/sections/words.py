@@ -79,7 +79,7 @@ def comparison_figure(
 
 
 def indicators_table(results: list[IndicatorResult | None], *, name: str, caption: str, note: str = "") -> Table:
-    """Indicators in rows: territory, académie, France at the latest period of each.
+    """Indicators in rows: territory, académie, France at the latest period of each; at every one in the data.
 
     Where a producer advises not to read gaps below some size, the note says so.
     """
@@ -99,19 +99,20 @@ def indicators_table(results: list[IndicatorResult | None], *, name: str, captio
         )
         if entry.smallest_readable_gap:
             advice[gap_advice(entry)] = None
-        period = int(result.series().index[-1])
-        raw.append(
-            {
-                "indicateur": entry.id,
-                "periode": period,
-                "unite": entry.unit,
-                "territoire": result.series().get(period),
-                "academie": result.series("academie").get(period),
-                "france": result.series("france").get(period),
-            }
-        )
+        raw.append(_every_period(result))
     note = " ".join([typeset(note), *advice]).strip()
-    return Table(name, typeset(caption), pd.DataFrame(shown), note=note, data=pd.DataFrame(raw))
+    return Table(name, typeset(caption), pd.DataFrame(shown), note=note, data=pd.concat(raw) if raw else pd.DataFrame())
+
+
+def _every_period(result: IndicatorResult) -> pd.DataFrame:
+    """The territory, its académie, France and the gaps to them, at each period of the territory."""
+    own, entry = result.series(), result.indicator
+    frame = pd.DataFrame({"territoire": own})
+    for name in ("academie", "france"):
+        frame[name] = result.series(name).reindex(own.index)
+        frame[f"ecart_{name}"] = own - frame[name]
+    frame = frame.rename_axis("periode").reset_index()
+    return frame.assign(indicateur=entry.id, unite=entry.unit)[["indicateur", "unite", *frame.columns]]
 
 
 def gap_advice(entry: Indicator) -> str:
