@@ -1,5 +1,7 @@
 """The rule that chooses the inference: each branch, its refusals, and that its numbers are those of the test named."""
 
+import itertools
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -193,3 +195,32 @@ def test_every_reason_is_a_short_code_with_a_text():
 def test_unusable_inputs_are_refused(named, words):
     with pytest.raises(DesignError, match=words):
         infer_effect(**{"change": np.arange(8.0), "treated": np.arange(8) < 2} | named)
+
+
+def test_weighted_means_are_those_of_copies_and_their_p_of_every_draw():
+    """Whole weights are copies of clusters; every assignment is enumerated by hand."""
+    rng = np.random.default_rng(5)
+    change, strata = rng.normal(size=9), np.repeat([0, 1], [5, 4])
+    treated = np.isin(np.arange(9), [1, 2, 6])
+    weight = rng.integers(1, 6, 9).astype(float)
+
+    def weighted(chosen):
+        flags = np.isin(np.arange(9), chosen)
+        total, effect = weight[flags].sum(), 0.0
+        for label in (0, 1):
+            own, peers = flags & (strata == label), ~flags & (strata == label)
+            copies = np.repeat(change[peers], weight[peers].astype(int))
+            effect += (
+                weight[own].sum() / total * (np.repeat(change[own], weight[own].astype(int)).mean() - copies.mean())
+            )
+        return effect
+
+    every = [weighted((*two, one)) for two in itertools.combinations(range(5), 2) for one in range(5, 9)]
+    found = infer_effect(change, treated, strata, weight=weight)
+    assert found.method == "difference_permutation" and found.low is None and "weighted" in found.reasons
+    assert found.estimate == pytest.approx(weighted((1, 2, 6)), rel=1e-12)
+    assert found.p_value == pytest.approx(np.mean(np.abs(every) >= abs(found.estimate) - 1e-12))
+    same = infer_effect(change, treated, strata, weight=np.full(9, 3.0))
+    assert same.estimate == pytest.approx(infer_effect(change, treated, strata).estimate, rel=1e-12)
+    with pytest.raises(DesignError, match="weight holds"):
+        infer_effect(change, treated, strata, weight=-weight)

@@ -22,6 +22,7 @@ import pytest
 from tne_eval.catalog import get_design
 from tne_eval.errors import DesignError, MissingDataError, ReportError, UnknownNameError
 from tne_eval.impact import estimate_impact
+from tne_eval.impact.plan import compare
 from tne_eval.report import execute_notebook, explore_widget
 from tne_eval.report.explore import (
     declared_periods,
@@ -189,10 +190,10 @@ def test_the_keyboard_alone_reaches_every_control(notebook):
     page, _complaints, _folder = notebook
     page.get_by_label("Territoire").focus()
     reached = []
-    for _ in range(8):
+    for _ in range(9):
         reached.append(page.evaluate("document.activeElement.tagName + ' ' + document.activeElement.className"))
         page.keyboard.press("Tab")
-    assert [text.split()[0] for text in reached] == [*["SELECT"] * 3, *["DIV"] * 3, *["BUTTON"] * 2]
+    assert [text.split()[0] for text in reached] == [*["SELECT"] * 3, *["DIV"] * 3, "SELECT", *["BUTTON"] * 2]
     assert ["noUi-handle" in text for text in reached[3:6]] == [True, True, False]
 
 
@@ -203,7 +204,7 @@ def test_what_is_seen_is_exported_once_more_each_time(notebook):
     button = page.get_by_role("button", name="Enregistrer ce que je vois")
     for name in ("vienne-dnb_within_academie", "vienne-dnb_within_academie-2"):
         button.click()
-        page.get_by_text(f"{name}", exact=False).and_(page.locator("[role=status]")).wait_for(timeout=10_000)
+        page.get_by_text(f"{name}", exact=False).and_(page.locator("[role=status]")).wait_for(timeout=30_000)
         place = folder.parent / "reports" / "exploration" / name
         images = [base64.b64encode((place / f"{stem}.png").read_bytes()).decode() for stem in STEMS]
         assert [f"data:image/png;base64,{image}" for image in images] == before[2]
@@ -379,10 +380,37 @@ def test_widgets_follow_each_other(controls, panel, monkeypatch):
     controls.territory.value = ""
     assert controls.shown.result.to_dict() == estimate_impact("dnb_within_academie", panel).to_dict()
     within = "dnb_within_academie"
-    assert [design for _territory, design, _kept in calls] == [
+    assert [design for _territory, design, *_ in calls] == [
         *["segregation_falsification"] * 3,
         *[within, "dnb_naive", within, within],
     ]
+
+
+def test_weights_leave_the_plan_and_come_back(controls):
+    plan = controls.shown
+    controls.weights.value = "size"
+    weighed = controls.shown
+    assert weighed.weights == "size" and weighed.result.estimate != plan.result.estimate
+    assert "selon leur nombre de candidats" in weighed.deviation and weighed.label.startswith("Hors plan")
+    assert [figure.png for figure in weighed.figures[1:]] != [figure.png for figure in plan.figures[1:]]
+    assert not weighed.to_frame()["plan_followed"].item()
+    controls.plan.click()
+    assert controls.weights.value == "equal" and controls.shown.result.to_dict() == plan.result.to_dict()
+
+
+def test_weights_by_size_are_those_of_the_candidates(panel):
+    """Aisne beside Oise and Somme, each with the mean number of its candidates, by hand."""
+    rows = panel[(panel["variable"] == "dnb_present") & (panel["unit_type"] == "departement")]
+    size = rows.groupby(["unit", "period"], observed=True)["value"].sum().groupby("unit", observed=True).mean()
+    seen = explore(panel, "aisne", "dnb_within_academie", weights="size").result
+    change = compare("dnb_within_academie", panel, "aisne")
+    change = change.table[list(seen.post)].mean(axis=1) - change.table[list(seen.pre)].mean(axis=1)
+    expected = change["02"] - (size["60"] * change["60"] + size["80"] * change["80"]) / (size["60"] + size["80"])
+    assert seen.estimate == pytest.approx(expected, rel=1e-12)
+    assert seen.units["estimate"].item() == pytest.approx(expected, rel=1e-12)
+    assert seen.low is None and seen.mde is None and seen.reference is None
+    with pytest.raises(DesignError, match="choose among equal, size"):
+        explore(panel, "aisne", "dnb_within_academie", weights="pupils")
 
 
 def test_the_export_button_says_where(controls, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,6 +84,26 @@ def assign(
             ),
         ]
     return Assignments(_contrasts(chosen, groups, counts, len(labels)), total <= max_enumeration, total)
+
+
+def weigh(assignments: Assignments, strata: Sequence[str], weight: np.ndarray) -> Assignments:
+    """The same assignments, with means in which each unit counts for its weight.
+
+    The contrast of an assignment is then the weighted mean over its treated units of their change less the weighted
+    mean change of the controls of their stratum. `weight` : (n,) positive.
+    """
+    is_treated = assignments.contrasts > 0
+    total = is_treated @ weight
+    contrasts = is_treated * weight / total[:, None]
+    labels = np.asarray(strata)
+    for label in dict.fromkeys(labels):
+        own = np.flatnonzero(labels == label)
+        if not assignments.contrasts[0, own].any():  # a stratum without treated units
+            continue
+        controls = ~is_treated[:, own] * weight[own]
+        share = contrasts[:, own].sum(axis=1) / controls.sum(axis=1)
+        contrasts[:, own] -= share[:, None] * controls
+    return replace(assignments, contrasts=contrasts)
 
 
 def _contrasts(chosen: list, groups: list[np.ndarray], counts: list[int], n: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
-from tne_eval.impact.assignments import assign
+from tne_eval.impact.assignments import assign, weigh
 from tne_eval.impact.few_treated import variance_exponent
 from tne_eval.impact.permutation import PermutationTest, checked_inputs, run_test
 from tne_eval.results import frame_html
@@ -34,6 +34,7 @@ REASONS = {
     f"{FEW_TREATED} or more are treated",
     "size_unknown": f"{UNSIZED} treated clusters or fewer, whose sizes are not known: where they are small, the "
     "studentised interval covers as little as 90 % at a level of 95 %",
+    "weighted": "the means are weighted: the coverage of an interval has not been measured there",
     "interval_unbounded": "an effect of any size, of one sign or the other, is not rejected",
     "variance_steeper_than_size": "the variance of the changes falls with size faster than a + b / size: where it is "
     "proportional to 1 / size², no interval holds its level",
@@ -89,6 +90,7 @@ def infer_effect(
     max_enumeration: int = 100_000,
     draws: int = 9_999,
     seed: int = 0,
+    weight: ArrayLike | None = None,
 ) -> ChosenInference:
     """Effect with the inference that holds its level for this number of treated clusters.
 
@@ -97,6 +99,8 @@ def infer_effect(
     change : (n,) mean outcome after less before, one for each cluster; treated : (n,) bool.
     strata : (n,) labels within which treated are compared with controls; size : (n,) positive, None if unknown.
     alpha : level of the tests; max_enumeration, draws, seed : of the assignments, see `permutation_test`.
+    weight : (n,) positive, what each cluster counts for in the means; None for the same. With weights, the plain
+        permutation test of the weighted difference, and no interval.
 
     The rule, whose size and coverage are in tests/reference/coverage_impact.csv:
 
@@ -120,12 +124,17 @@ def infer_effect(
     k, controls = int(is_treated.sum()), int((~is_treated).sum())
     assignments = assign(labels, is_treated, max_enumeration=max_enumeration, draws=draws, seed=seed)
     n_strata = len(np.unique(labels))
-    rows = _every_test((assignments, values, is_treated, labels), sizes, n_strata, alpha)
-    method = choose_method(k, controls, n_strata, sizes is not None)
+    if weight is None:
+        rows = _every_test((assignments, values, is_treated, labels), sizes, n_strata, alpha)
+        method = choose_method(k, controls, n_strata, sizes is not None)
+    else:
+        weighed = weigh(assignments, labels, checked_inputs(change, treated, strata, weight, "weight")[3])
+        method = "rank" if k == 1 else "difference_permutation"
+        rows = {method: _row(run_test(weighed, values, is_treated, labels, None, "difference", alpha))}
     main = rows.pop(method)
     sized = method == "size_rescaled_permutation"
     steep = sized and bool(too_steep(values[:, None], is_treated, sizes, labels)[0])
-    reasons = _reasons(k, controls, main, sizes is not None, steep)
+    reasons = (*_reasons(k, controls, main, sizes is not None, steep), *(["weighted"] if weight is not None else []))
     none = {"low": None, "high": None, "reason": reasons[0]} if reasons else {}
     table = pd.DataFrame([{"method": name, **row, **none} for name, row in {method: main, **rows}.items()])
     return ChosenInference(

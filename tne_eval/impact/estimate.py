@@ -27,7 +27,9 @@ from tne_eval.results import Check, ImpactResult, Reference, Verdict
 from tne_eval.sources import academie_of, departement_name
 
 
-def estimate_impact(design: str, panel: pd.DataFrame, territory: str | None = None) -> ImpactResult:
+def estimate_impact(
+    design: str, panel: pd.DataFrame, territory: str | None = None, weights: str = "equal"
+) -> ImpactResult:
     """Effect of the programme under a design of the catalogue.
 
     Parameters
@@ -37,6 +39,8 @@ def estimate_impact(design: str, panel: pd.DataFrame, territory: str | None = No
     territory : None for the treated territories of the design, taken together with equal weights; a territory id for
         that one alone, from its own first exposed period (of an exam, the end of the school year that holds its likely
         exposure date, or the next one when the date is after 31 December).
+    weights : "equal", as the plans declare, or "size": means in which each département counts for the size that the
+        design names. That leaves the plan, and gives no interval, detectable effect or second reference.
 
     Returns
     -------
@@ -48,9 +52,9 @@ def estimate_impact(design: str, panel: pd.DataFrame, territory: str | None = No
     by the number of treated départements (`infer_effect`): with two, cluster-robust errors reject a true null a third
     of the time (Conley and Taber 2011; MacKinnon and Webb 2018).
 
-    Raises UnknownNameError, MissingDataError.
+    Raises UnknownNameError, MissingDataError; DesignError on weights that cannot be had.
     """
-    comparison = compare(design, panel, territory)
+    comparison = compare(design, panel, territory, weights)
     if why := refusal_of(comparison):
         return _refused(comparison, why)
     plan, window, table = comparison.plan, comparison.window, comparison.table
@@ -66,13 +70,16 @@ def estimate_impact(design: str, panel: pd.DataFrame, territory: str | None = No
         max_enumeration=plan.max_enumeration,
         draws=plan.draws,
         seed=plan.seed,
+        weight=comparison.weight,
     )
     reasons = {name: chosen.reason for name in ("low", "high") if chosen.reason}
-    mde = _mde(comparison, change) if chosen.smallest_p <= plan.alpha else None
+    testable = chosen.smallest_p <= plan.alpha
+    mde = _mde(comparison, change) if testable and not comparison.weighted else None
     if mde is None:
-        reasons["mde"] = "smallest_p_above_alpha"
+        reasons["mde"] = "weighted" if testable else "smallest_p_above_alpha"
     checks = _checks(comparison, gaps(table, assignments.contrasts[0]), chosen.estimate)
-    reference = _reference(comparison, chosen.estimate) if plan.strata == "academie" else None
+    second = plan.strata == "academie" and not comparison.weighted
+    reference = _reference(comparison, chosen.estimate) if second else None
     variants = _variants(comparison, assignments.contrasts)
     earlier = placebo_dates(table, assignments.contrasts, window.pre)
     return ImpactResult(
@@ -165,17 +172,20 @@ def _unit_effects(comparison: Comparison, change: pd.Series) -> pd.DataFrame:
     """Each treated département beside the controls of its own stratum."""
     table, window, treated = comparison.table, comparison.window, comparison.treated
     labels = pd.Series(comparison.strata, index=table.index)
+    weight = pd.Series(np.ones(len(table)) if comparison.weight is None else comparison.weight, index=table.index)
     rows = []
     for unit in treated:
         peers = [other for other in table.index if other not in treated and labels[other] == labels[unit]]
-        slope, carried = trend_carried(table.loc[unit] - table.loc[peers].mean(), window.pre, window.post)
+        own = weight[peers] / weight[peers].sum()
+        slope, carried = trend_carried(table.loc[unit] - own @ table.loc[peers], window.pre, window.post)
+        control_change = float(own @ change[peers])
         rows.append(
             {
                 "unit": unit,
                 "label": departement_name(unit),
                 "change": float(change[unit]),
-                "control_change": float(change[peers].mean()),
-                "estimate": float(change[unit] - change[peers].mean()),
+                "control_change": control_change,
+                "estimate": float(change[unit]) - control_change,
                 "controls": len(peers),
                 "slope": slope,
                 "carried": carried,

@@ -295,17 +295,17 @@ def _vector(name: str, value: ArrayLike) -> np.ndarray:
 
 
 def checked_inputs(
-    change: ArrayLike, treated: ArrayLike, strata: Sequence | None, size: ArrayLike | None
+    change: ArrayLike, treated: ArrayLike, strata: Sequence | None, size: ArrayLike | None, name: str = "size"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Change, treated, codes of the strata and size of the clusters whose stratum holds a treated one."""
+    """Change, treated, codes of the strata and size (what errors call `name`) where a stratum holds a treated one."""
     values = _vector("change", change)
     flags = np.asarray(treated)
     if flags.dtype != bool or flags.ndim != 1:
         raise DesignError("treated is not a list of True and False", why=f"its type is {flags.dtype}")
     labels = np.zeros(len(values), int) if strata is None else _labels(strata)
-    sizes = None if size is None else _vector("size", size)
+    sizes = None if size is None else _vector(name, size)
     lengths = {"change": len(values), "treated": len(flags), "strata": len(labels)}
-    lengths |= {} if sizes is None else {"size": len(sizes)}
+    lengths |= {} if sizes is None else {name: len(sizes)}
     if len(set(lengths.values())) > 1:
         raise DesignError("one value for each cluster is needed", why=f"lengths are {lengths}")
     if not flags.any() or flags.all():
@@ -313,7 +313,7 @@ def checked_inputs(
             f"{int(flags.sum())} of {len(flags)} clusters are treated", why="treated and controls are compared"
         )
     if sizes is not None and (sizes <= 0).any():
-        raise DesignError("size holds values of zero or less", where=f"positions {np.flatnonzero(sizes <= 0).tolist()}")
+        raise DesignError(f"{name} holds values of zero or less", where=f"at {np.flatnonzero(sizes <= 0).tolist()}")
     used = np.isin(labels, labels[flags])
     values, flags, labels = values[used], flags[used], labels[used]
     if np.ptp(values) <= _TIE * np.abs(values).max():

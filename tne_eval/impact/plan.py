@@ -11,13 +11,15 @@ import pandas as pd
 
 from tne_eval.catalog import Design, Territory, get_design, get_indicator, get_territory, list_territories
 from tne_eval.errors import DesignError
-from tne_eval.impact.assignments import Assignments, assign
+from tne_eval.impact.assignments import Assignments, assign, weigh
 from tne_eval.impact.did import change_between
 from tne_eval.indicators import indicator_table
 from tne_eval.sources import academie_of
 from tne_eval.sources.periods import first_exposed
 
 DATES = ("earliest", "likely", "latest")
+# What a département counts for in the means: as much as any other, as the plans declare, or its size.
+WEIGHTS = ("equal", "size")
 # Why a design cannot be applied, and what to change; the French words are in sentences.toml, under [verdict].
 REFUSALS = {
     "outcome_missing": (
@@ -44,7 +46,8 @@ class Comparison:
     """A design applied to a panel.
 
     outcome : every complete département × period; table : (n, T) its treated rows, then its controls.
-    strata : (n,) labels of the rows of `table`; size : (n,) or None; window : by the likely dates.
+    strata : (n,) labels of the rows of `table`; size : (n,) or None; window : by the likely dates; weighted : whether
+        the means are by size.
     """
 
     plan: Design
@@ -57,17 +60,26 @@ class Comparison:
     strata: tuple[str, ...]
     size: np.ndarray | None = field(repr=False)
     window: Window
+    weighted: bool = False
 
     @property
     def is_treated(self) -> np.ndarray:
         return np.arange(len(self.table)) < len(self.treated)
 
+    @property
+    def weight(self) -> np.ndarray | None:
+        """(n,) what each row counts for in the means; None where all count the same."""
+        return self.size if self.weighted else None
 
-def compare(design: str, panel: pd.DataFrame, territory: str | None = None) -> Comparison:
+
+def compare(design: str, panel: pd.DataFrame, territory: str | None = None, weights: str = "equal") -> Comparison:
     """What a design of the catalogue compares, for one territory or for its treated ones together.
 
-    Raises UnknownNameError, MissingDataError; whether the comparison can be made is for `refusal_of` to say.
+    Raises UnknownNameError, MissingDataError, DesignError on weights that are not of `WEIGHTS` or sizes that are not
+    known; whether the comparison can be made is for `refusal_of` to say.
     """
+    if weights not in WEIGHTS:
+        raise DesignError(f"weights is {weights!r}", remedy=f"choose among {', '.join(WEIGHTS)}")
     plan = get_design(design)
     places = tuple(get_territory(name) for name in ([territory] if territory else plan.treated))
     outcome = outcome_of(plan, panel)
@@ -78,6 +90,9 @@ def compare(design: str, panel: pd.DataFrame, territory: str | None = None) -> C
         near = {academie_of(unit) for unit in treated}
         controls = [unit for unit in controls if academie_of(unit) in near]
     units = [unit for unit in (*treated, *controls) if unit in outcome.index]
+    size = _size(plan, panel, units)
+    if weights == "size" and size is None:
+        raise DesignError(f"no weights by size for {design!r}", why="the sizes of its départements are not all known")
     return Comparison(
         plan=plan,
         territory=territory,
@@ -87,8 +102,9 @@ def compare(design: str, panel: pd.DataFrame, territory: str | None = None) -> C
         controls=tuple(controls),
         table=outcome.loc[units],
         strata=tuple(strata_of(plan, units)),
-        size=_size(plan, panel, units),
+        size=size,
         window=window_of(plan, outcome, first_periods(plan, places)),
+        weighted=weights == "size",
     )
 
 
@@ -171,13 +187,14 @@ def change_of(comparison: Comparison, window: Window | None = None) -> pd.Series
 def assignments_of(comparison: Comparison) -> Assignments:
     """Re-assignments of the treatment within the strata of the design."""
     plan = comparison.plan
-    return assign(
+    made = assign(
         comparison.strata,
         comparison.is_treated,
         max_enumeration=plan.max_enumeration,
         draws=plan.draws,
         seed=plan.seed,
     )
+    return weigh(made, comparison.strata, comparison.size) if comparison.weighted else made
 
 
 def restrict(comparison: Comparison, units: Sequence[str]) -> Comparison:

@@ -14,7 +14,7 @@ import pandas as pd
 from tne_eval import french
 from tne_eval.catalog import Design, get_design, get_indicator, get_territory, list_designs
 from tne_eval.errors import DesignError, MissingDataError
-from tne_eval.french import capital, listing, number, phrase, points, sentence, typeset
+from tne_eval.french import capital, listing, number, phrase, points, sentence
 from tne_eval.impact import estimate_impact
 from tne_eval.impact.plan import compare
 from tne_eval.indicators import compute_indicator
@@ -32,23 +32,6 @@ _ROLES = ("primary", "contrast", "secondary", "falsification")
 _PERIODS = {
     "exam_session": ("la session {}", "sessions"),
     "school_year": ("l'année scolaire {}", "années scolaires"),
-}
-_TEXTS = {
-    "measured": "{outcome}. Depuis {first}, la première dont les élèves ont pu être exposés, la différence entre "
-    "{place} et {peers} a varié de {estimate}.",
-    "deviation": "Écart au plan déclaré : le plan enregistré le {day} retient les {kind} {declared} ; vous avez retenu "
-    "{kept}. Ce verdict n'est donc pas celui du plan. Des années choisies après avoir vu les chiffres ne prouvent "
-    "rien : elles disent seulement si le résultat tient à elles.",
-    "outside": "Hors plan : {label}",
-    "curve": "{indicator} : {place}, son académie et la France, toutes les périodes connues",
-    "curve_alone": "{indicator} : {place} et la France, toutes les périodes connues",
-    "curve_alt": "Courbes par période. {place} : {first_value} en {first}, {value} en {last}.",
-    "events": "Différence avec le groupe de comparaison depuis la dernière période avant le programme ({base})",
-    "events_alt": "Courbe par période. Avant l'exposition : de {before}. Après : de {after}.",
-    "placebos": "Où se place l'estimation parmi les {count} tirages au sort des départements traités",
-    "placebos_alt": "Histogramme du même calcul pour {count} tirages au sort. L'estimation est {estimate} ; "
-    "{share} des tirages sont au moins aussi éloignés de zéro.",
-    "range": "{low} à {high}",
 }
 
 
@@ -69,7 +52,7 @@ class Exploration:
 
     Attributes
     ----------
-    periods : those kept; declared : those of the registered plan.
+    periods : those kept; declared : those of the registered plan. weights : "equal", as declared, or "size".
     deviation : what differs from the plan, in French; empty where nothing does.
     label, text : the verdict in French, in a word and in sentences. figures : curves, event study, placebos.
     """
@@ -78,6 +61,7 @@ class Exploration:
     design: Design
     periods: tuple[int, ...]
     declared: tuple[int, ...]
+    weights: str
     deviation: str
     label: str
     text: str
@@ -85,9 +69,12 @@ class Exploration:
     figures: tuple[Picture, ...]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: the result, the periods kept and whether the plan was followed."""
+        """One row: the result, the periods kept, the weights and whether the plan was followed."""
         return self.result.to_frame().assign(
-            periods=" ".join(map(str, self.periods)), plan_followed=not self.deviation, label=self.label
+            periods=" ".join(map(str, self.periods)),
+            weights=self.weights,
+            plan_followed=not self.deviation,
+            label=self.label,
         )
 
     def _repr_html_(self) -> str:
@@ -116,7 +103,11 @@ def declared_periods(panel: pd.DataFrame, design: str) -> tuple[int, ...]:
 
 
 def explore(
-    panel: pd.DataFrame, territory: str | None, design: str, periods: Sequence[int] | None = None
+    panel: pd.DataFrame,
+    territory: str | None,
+    design: str,
+    periods: Sequence[int] | None = None,
+    weights: str = "equal",
 ) -> Exploration:
     """The effect under a design of the catalogue, in words and figures, with only some of its periods where asked.
 
@@ -127,12 +118,15 @@ def explore(
     design : a design id.
     periods : periods to keep among `declared_periods`; None for all. The size of a département is then that over the
         periods kept. With too few of them the verdict is a refusal.
+    weights : what a département counts for in the means, see `estimate_impact`.
 
     Returns
     -------
-    Exploration; its `deviation` says that the registered plan was left whenever the periods are not all those declared.
+    Exploration; its `deviation` says that the registered plan was left whenever the periods are not all those declared
+    or the weights are not equal.
 
-    Raises UnknownNameError, MissingDataError; DesignError on a period that the plan does not keep.
+    Raises UnknownNameError, MissingDataError; DesignError on a period that the plan does not keep, and on weights that
+    cannot be had.
     """
     if territory is not None:
         get_territory(territory)
@@ -147,16 +141,17 @@ def explore(
         raise DesignError("no period is kept", remedy=f"choose among {', '.join(map(str, declared))}")
     plan = get_design(design)
     used = panel if kept == declared else keep_periods(panel, plan, kept)
-    result = estimate_impact(design, used, territory)
+    result = estimate_impact(design, used, territory, weights)
     label = sentence(f"verdict.{verdict_key(result)}_label")
-    deviates = kept != declared
+    deviation = _deviation(plan, declared, kept, weights)
     return Exploration(
         territory=territory,
         design=plan,
         periods=kept,
         declared=declared,
-        deviation=_deviation(plan, declared, kept) if deviates else "",
-        label=_text("outside", label=label) if deviates else label,
+        weights=weights,
+        deviation=deviation,
+        label=phrase("explore.outside", label=label) if deviation else label,
         text=verdict_in_words(result),
         result=result,
         figures=(*_curves(panel, result), *_effect_figures(result)),
@@ -173,10 +168,6 @@ def keep_periods(panel: pd.DataFrame, design: Design, periods: Sequence[int]) ->
 # --- words ---------------------------------------------------------------------------------------------------
 
 
-def _text(key: str, **values: str) -> str:
-    return typeset(_TEXTS[key].format(**values))
-
-
 def _period_words(design: Design) -> tuple[str, str, str]:
     kind = get_indicator(design.outcome).period_type
     return kind, *_PERIODS[kind]
@@ -186,19 +177,20 @@ def _listed(periods: Sequence[int], kind: str) -> str:
     if kind == "exam_session":
         return french.years(periods)
     if len(periods) > 2 and list(periods) == list(range(periods[0], periods[-1] + 1)):
-        return _text("range", low=format_period(periods[0], kind), high=format_period(periods[-1], kind))
+        return phrase("explore.range", low=format_period(periods[0], kind), high=format_period(periods[-1], kind))
     return listing(format_period(period, kind) for period in periods)
 
 
-def _deviation(design: Design, declared: Sequence[int], kept: Sequence[int]) -> str:
+def _deviation(design: Design, declared: Sequence[int], kept: Sequence[int], weights: str) -> str:
+    """What differs from the plan, in a sentence; empty where nothing does."""
     kind, _one, many = _period_words(design)
-    return _text(
-        "deviation",
-        day=french.day(design.registered_on),
-        kind=many,
-        declared=_listed(declared, kind),
-        kept=_listed(kept, kind),
-    )
+    what = []
+    if kept != declared:
+        said = {"kind": many, "declared": _listed(declared, kind), "kept": _listed(kept, kind)}
+        what.append(phrase("explore.deviation_periods", **said))
+    if weights != "equal":
+        what.append(phrase("explore.deviation_weights"))
+    return phrase("explore.deviation", day=french.day(design.registered_on), what=" ; ".join(what)) if what else ""
 
 
 def _said(value: float | None, design: Design, *, sign: bool = True) -> str:
@@ -223,8 +215,8 @@ def verdict_in_words(result: ImpactResult) -> str:
             locative=pair if result.territory is None else get_territory(result.territory).locative,
         )
     kind, one, _many = _period_words(result.design)
-    measured = _text(
-        "measured",
+    measured = phrase(
+        "explore.measured",
         outcome=get_indicator(result.design.outcome).label,
         first=one.format(format_period(result.post[0], kind)),
         place=place,
@@ -302,9 +294,13 @@ def _curve(indicator: IndicatorResult, territory: str) -> Picture:
     return _picture(
         indicator.plot(),
         f"indicateur_{territory.replace('-', '_')}",
-        _text("curve_alone" if indicator.series("academie").empty else "curve", indicator=entry.label, place=place),
-        _text(
-            "curve_alt",
+        phrase(
+            "explore.curve_alone" if indicator.series("academie").empty else "explore.curve",
+            indicator=entry.label,
+            place=place,
+        ),
+        phrase(
+            "explore.curve_alt",
             place=capital(place),
             first=format_period(int(own.index[0]), entry.period_type),
             last=format_period(int(own.index[-1]), entry.period_type),
@@ -323,15 +319,15 @@ def _effect_figures(result: ImpactResult) -> list[Picture]:
     events, count = result.events, number(len(result.placebo))
 
     def span(values: pd.Series) -> str:
-        return _text("range", low=_said(values.min(), design), high=_said(values.max(), design))
+        return phrase("explore.range", low=_said(values.min(), design), high=_said(values.max(), design))
 
     return [
         _picture(
             draw_events(events, unit=unit, exposed=result.post[0]),
             "evenements",
-            _text("events", base=format_period(result.pre[-1], kind)),
-            _text(
-                "events_alt",
+            phrase("explore.events", base=format_period(result.pre[-1], kind)),
+            phrase(
+                "explore.events_alt",
                 before=span(events[events["period"].isin(result.pre)]["estimate"]),
                 after=span(events[events["period"] >= result.post[0]]["estimate"]),
             ),
@@ -340,9 +336,9 @@ def _effect_figures(result: ImpactResult) -> list[Picture]:
         _picture(
             draw_placebos(result.placebo, result.estimate, unit=unit),
             "placebos",
-            _text("placebos", count=count),
-            _text(
-                "placebos_alt",
+            phrase("explore.placebos", count=count),
+            phrase(
+                "explore.placebos_alt",
                 count=count,
                 estimate=_said(result.estimate, design),
                 share=french.percent(100 * float((abs(result.placebo) >= abs(result.estimate) - 1e-12).mean()), 0),

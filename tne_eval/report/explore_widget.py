@@ -24,6 +24,7 @@ from tne_eval.report.explore import (
 from tne_eval.sources.periods import format_period
 
 _COMPARISONS = {"academie": "au sein de l'académie", "none": "à tous les départements hors programme"}
+_WEIGHTS = {"equal": "chaque département compte autant", "size": "chaque département selon ses candidats"}
 _PERIODS = {"exam_session": "Sessions", "school_year": "Années"}
 _PAIR = ""  # value of the choice "both demonstrators": a dropdown has no use for None
 
@@ -36,6 +37,7 @@ class ExplorationControls:
     outcome: Any = field(repr=False)
     comparison: Any = field(repr=False)
     periods: Any = field(repr=False)
+    weights: Any = field(repr=False)
     plan: Any = field(repr=False)
     export: Any = field(repr=False)
     message: Any = field(repr=False)
@@ -55,7 +57,7 @@ def exploration_widget(
     design: str = "dnb_within_academie",
     folder: str | Path | None = None,
 ) -> ExplorationControls:
-    """Widgets that choose a territory, an outcome, a comparison and the periods, and show what `explore` gives.
+    """Widgets that choose a territory, an outcome, a comparison, periods and weights, and show what `explore` gives.
 
     Parameters
     ----------
@@ -99,12 +101,15 @@ def _controls(designs: tuple[Design, ...], start: Design, territory: str) -> Exp
         "periods": widgets.SelectionRangeSlider(
             options=[0, 1], description="Sessions", continuous_update=False, **look
         ),
+        "weights": widgets.Dropdown(
+            options=[(typeset(words), name) for name, words in _WEIGHTS.items()], description="Poids", **look
+        ),
         "plan": widgets.Button(description="Revenir au plan déclaré", layout=widgets.Layout(width="auto")),
         "export": widgets.Button(description="Enregistrer ce que je vois", layout=widgets.Layout(width="auto")),
         "message": widgets.HTML(),
         "view": widgets.HTML(),
     }
-    choices = [parts[name] for name in ("territory", "outcome", "comparison", "periods")]
+    choices = [parts[name] for name in ("territory", "outcome", "comparison", "periods", "weights")]
     buttons = widgets.HBox([parts["plan"], parts["export"]])
     box = widgets.VBox([*choices, buttons, parts["message"], parts["view"]])
     return ExplorationControls(**parts, box=box)
@@ -136,7 +141,9 @@ def _wire(controls: ExplorationControls, panel: pd.DataFrame, designs: tuple[Des
         kept = [period for _label, period in controls.periods.options if low <= period <= high]
         controls.message.value = ""
         try:
-            controls.shown = explore(panel, controls.territory.value or None, controls.comparison.value, kept)
+            controls.shown = explore(
+                panel, controls.territory.value or None, controls.comparison.value, kept, controls.weights.value
+            )
         except TneError as error:
             controls.shown = None
             controls.view.value = f"<pre>{html.escape(str(error))}</pre>"
@@ -169,12 +176,17 @@ def _wire(controls: ExplorationControls, panel: pd.DataFrame, designs: tuple[Des
         place = export_exploration(controls.shown, folder)
         controls.message.value = f'<p role="status">Enregistré dans {html.escape(str(place))}</p>'
 
+    def new_comparison() -> None:
+        _set_periods(controls, panel)
+
     def declared() -> None:
         _set_periods(controls, panel)
+        controls.weights.value = "equal"
 
     controls.territory.observe(after(), "value")
     controls.outcome.observe(after(new_outcome), "value")
-    controls.comparison.observe(after(declared), "value")
+    controls.comparison.observe(after(new_comparison), "value")
+    controls.weights.observe(after(), "value")
     controls.periods.observe(after(), "value")
     controls.plan.on_click(after(declared))
     controls.export.on_click(export)
