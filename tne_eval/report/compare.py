@@ -11,10 +11,10 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tne_eval.errors import ReportError
-from tne_eval.french import HARD, NARROW, UNKNOWN, listing, number, typeset
+from tne_eval.french import HARD, NARROW, UNKNOWN, listing, number, phrase
 from tne_eval.report.editions import InputChange, list_causes, list_changes, read_record, table_files
 from tne_eval.report.manifest import Manifest, sha256
 
@@ -30,45 +30,8 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _HASH = re.compile(r"[0-9a-f]{64}")  # on the page its start is enough
 _SHOWN = 40  # rows of the change log on the page
+_COLUMNS = ("table", "row", "column", "before", "after", "difference", "cause")
 _SPACES = {NARROW, HARD}
-_WORDS: dict[str, Any] = {
-    "title": "Ce qui a changé depuis l'édition précédente",
-    "first": "Première édition de ce rapport : aucune édition antérieure à laquelle la comparer.",
-    "unreadable": "L'édition {edition} précède celle-ci, mais son dossier ne peut plus être lu : rien n'est comparé.",
-    "same": "Entre {first} et {second}, aucun nombre n'a bougé.",
-    "moved": "Entre {first} et {second}, {moved}, dans {tables}.",
-    "noise": "En outre, {noise} : écart plus petit que ce que le rapport imprime.",
-    "inputs": "Ce qui a changé dans ce dont le rapport est fait : {inputs}.",
-    "no_input": "Rien n'a changé dans ce dont le rapport est fait.",
-    "appeared": "Tableaux nouveaux : {names}.",
-    "vanished": "Tableaux disparus : {names}.",
-    "rows": "Tableau {table} : {appeared} de plus, {vanished} de moins.",
-    "columns_appeared": "Tableau {table}, colonnes nouvelles : {columns}.",
-    "columns_vanished": "Tableau {table}, colonnes disparues : {columns}.",
-    "place": "Tableau {table} : rien n'y identifie les lignes, elles sont comparées par leur place.",
-    "altered": "Modifié à la main après sa production : {names}.",
-    "caption": "Les nombres qui ont bougé depuis l'édition {first}",
-    "note": "Les {shown} plus grands écarts relatifs sur {all} ; tous sont dans le fichier du tableau.",
-    "columns": ("Tableau", "Ligne", "Colonne", "Avant", "Après", "Écart", "Cause possible"),
-    "row": "ligne {row}",
-    "counts": {
-        "moved_number": ("nombre a bougé", "nombres ont bougé"),
-        "number": ("nombre", "nombres"),
-        "table": ("tableau", "tableaux"),
-        "row": ("ligne", "lignes"),
-    },
-    "causes": {
-        "altered": "modification à la main",
-        "data": "données",
-        "design": "plan d'analyse",
-        "code": "code",
-        "environment": "versions des logiciels",
-        "parameters": "paramètres",
-        "previous": "édition précédente",
-        "other": "autre entrée",
-        "unexplained": "non expliquée par ce qui est enregistré",
-    },
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -333,24 +296,26 @@ def describe(comparison: Comparison) -> list[str]:
     noise = sum(move.kind == "noise" for move in comparison.moves)
     tables = len({move.table for move in moved})
     counts = {"moved": _count(len(moved), "moved_number"), "tables": _count(tables, "table")}
-    lines = [_say("moved" if moved else "same", **names, **counts)]
+    lines = [phrase("compare.moved" if moved else "compare.same", **names, **counts)]
     if noise:
-        lines.append(_say("noise", noise=_count(noise, "number")))
-    lines.append(_say("inputs", inputs=_inputs(comparison)) if comparison.inputs else _say("no_input"))
+        lines.append(phrase("compare.noise", noise=_count(noise, "number")))
+    lines.append(
+        phrase("compare.inputs", inputs=_inputs(comparison)) if comparison.inputs else phrase("compare.no_input")
+    )
     for status in ("appeared", "vanished"):
         if found := [one.table for one in comparison.tables if one.status == status]:
-            lines.append(_say(status, names=listing(found)))
+            lines.append(phrase(f"compare.{status}", names=listing(found)))
     for one in comparison.tables:
         if one.rows_appeared or one.rows_vanished:
             appeared, vanished = _count(len(one.rows_appeared), "row"), _count(len(one.rows_vanished), "row")
-            lines.append(_say("rows", table=one.table, appeared=appeared, vanished=vanished))
+            lines.append(phrase("compare.rows", table=one.table, appeared=appeared, vanished=vanished))
         for what, columns in (("columns_appeared", one.columns_appeared), ("columns_vanished", one.columns_vanished)):
             if columns:
-                lines.append(_say(what, table=one.table, columns=listing(columns)))
+                lines.append(phrase(f"compare.{what}", table=one.table, columns=listing(columns)))
         if one.status == "changed" and not one.key:
-            lines.append(_say("place", table=one.table))
+            lines.append(phrase("compare.place", table=one.table))
     if comparison.altered:
-        lines.append(_say("altered", names=listing(comparison.altered)))
+        lines.append(phrase("compare.altered", names=listing(comparison.altered)))
     return [printable(line) for line in lines]
 
 
@@ -378,13 +343,13 @@ def change_log(record: Manifest, folder: Path, previous: Path | None) -> list[Bl
     """
     from tne_eval.report.blocks import Bullets, Paragraph, Title, escape_inline
 
-    title = Title(_say("title"), anchor=CHANGE_LOG)
+    title = Title(phrase("compare.title"), anchor=CHANGE_LOG)
     if previous is None:
-        return [title, Paragraph(_say("first"))]
+        return [title, Paragraph(phrase("compare.first"))]
     try:
         comparison = compare_records(read_record(previous), previous, record, folder)
     except ReportError:
-        return [title, Paragraph(_say("unreadable", edition=escape_inline(previous.name)))]
+        return [title, Paragraph(phrase("compare.unreadable", edition=escape_inline(previous.name)))]
     blocks: list[Block] = [title, Bullets(tuple(escape_inline(line) for line in describe(comparison)))]
     rows = shown_moves(comparison)
     return [*blocks, _moves_table(comparison, rows)] if rows else blocks
@@ -398,18 +363,18 @@ def _moves_table(comparison: Comparison, rows: list[tuple[str, ...]]) -> Block:
 
     return Table(
         CHANGE_LOG,
-        _say("caption", first=comparison.first),
-        pd.DataFrame(rows[:_SHOWN], columns=list(_WORDS["columns"])),
-        note=_say("note", shown=str(_SHOWN), all=str(len(rows))) if len(rows) > _SHOWN else "",
+        phrase("compare.caption", first=comparison.first),
+        pd.DataFrame(rows[:_SHOWN], columns=[phrase(f"compare.column_{name}") for name in _COLUMNS]),
+        note=phrase("compare.note", shown=str(_SHOWN), all=str(len(rows))) if len(rows) > _SHOWN else "",
         data=comparison.to_frame(),
     )
 
 
 def _shown(move: Move, *, placed: bool) -> tuple[str, ...]:
-    row = _say("row", row=move.row) if placed else move.row
+    row = phrase("compare.row", row=move.row) if placed else move.row
     difference = number(move.difference, PRINTED_DECIMALS, sign=True) if math.isfinite(move.difference) else ""
     cells = [_printed(cell, move.kind) for cell in (move.before, move.after)]
-    causes = listing(typeset(_WORDS["causes"][cause]) for cause in move.causes)
+    causes = listing(phrase(f"compare.cause_{cause}") for cause in move.causes)
     return tuple(printable(text) for text in (move.table, row, move.column, *cells, difference, causes))
 
 
@@ -424,7 +389,7 @@ def _inputs(comparison: Comparison) -> str:
     parts = []
     for cause in list_causes(comparison.inputs):
         names = dict.fromkeys(change.name for change in comparison.inputs if change.cause == cause)
-        parts.append(f"{_WORDS['causes'][cause]} ({', '.join(names)})")
+        parts.append(f"{phrase(f'compare.cause_{cause}')} ({', '.join(names)})")
     return " ; ".join(parts)
 
 
@@ -434,9 +399,4 @@ def printable(text: str) -> str:
 
 
 def _count(count: int, what: str) -> str:
-    one, many = _WORDS["counts"][what]
-    return f"{number(count)} {one if count < 2 else many}"
-
-
-def _say(name: str, **values: str) -> str:
-    return typeset(_WORDS[name]).format(**values)
+    return phrase(f"compare.count_{what}_{'one' if count < 2 else 'many'}", count=number(count))

@@ -6,33 +6,13 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tne_eval.errors import ReportError
-from tne_eval.french import typeset
+from tne_eval.french import phrase
 from tne_eval.paths import shipped
 from tne_eval.report.compare import printable
 from tne_eval.report.editions import InputChange, list_causes, list_changes, previous_edition, read_record
 from tne_eval.report.manifest import FILE_NAME, Manifest, sha256
-
-_WORDS: dict[str, Any] = {
-    "identical": "Édition {edition} de {id} : refaite, {all} fichiers identiques octet pour octet.",
-    "not_identical": "Édition {edition} de {id} : refaite, {equal} fichiers identiques sur {all}.",
-    "differs": "{name} : diffère ({causes})",
-    "missing": "{name} : manque ({causes})",
-    "unexpected": "{name} : en trop ({causes})",
-    "causes": {
-        "altered": "modifié après sa production",
-        "data": "données changées",
-        "design": "plan d'analyse changé",
-        "code": "code changé",
-        "environment": "versions des logiciels changées",
-        "parameters": "paramètres changés",
-        "previous": "édition précédente changée",
-        "other": "autre entrée changée",
-        "unexplained": "rien de ce qui est enregistré ne l'explique",
-    },
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,11 +89,11 @@ def describe_verification(verification: Verification) -> list[str]:
     that a file's name may hold."""
     equal = sum(file.status == "equal" for file in verification.files)
     counts = {"id": verification.id, "edition": verification.edition, "equal": equal, "all": len(verification.files)}
-    lines = [typeset(_WORDS["identical" if verification.identical else "not_identical"]).format(**counts)]
+    lines = [phrase("verify.identical" if verification.identical else "verify.not_identical", **counts)]
     for file in verification.files:
         if file.status != "equal":
-            causes = ", ".join(typeset(_WORDS["causes"][cause]) for cause in file.causes)
-            lines.append(typeset(_WORDS[file.status]).format(name=file.name, causes=causes))
+            causes = ", ".join(phrase(f"verify.cause_{cause}") for cause in file.causes)
+            lines.append(phrase(f"verify.{file.status}", name=file.name, causes=causes))
     return [printable(line) for line in lines]
 
 
