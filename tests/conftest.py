@@ -8,7 +8,12 @@ import pickle
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long a case takes says what else the machine is doing.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 CHECKOUT = Path(__file__).parents[1]
 

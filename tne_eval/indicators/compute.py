@@ -67,13 +67,13 @@ def indicator_tables(indicators: Iterable[str | Indicator], panel: pd.DataFrame)
     return {entry.id: _values(entry, index, LEVELS[:1])[0].to_table(index.periods) for entry in entries}
 
 
-def compute_indicator(id: str, panel: pd.DataFrame, territory: str | None = None) -> IndicatorResult:
+def compute_indicator(id: str, panel: pd.DataFrame | PanelIndex, territory: str | None = None) -> IndicatorResult:
     """Compute one indicator of the catalogue.
 
     Parameters
     ----------
     id : indicator id, see `tne-eval list indicators`.
-    panel : the tidy panel of `load_panel`; it is not modified.
+    panel : the tidy panel of `load_panel`, or its index where many indicators are computed; it is not modified.
     territory : a territory id: its rows, with those of France and of its académie (unless it is alone there) where they
         can be had. None: every département.
 
@@ -83,7 +83,7 @@ def compute_indicator(id: str, panel: pd.DataFrame, territory: str | None = None
 
     Raises UnknownNameError, MissingDataError.
     """
-    entry, index = get_indicator(id), PanelIndex(panel)
+    entry, index = get_indicator(id), panel if isinstance(panel, PanelIndex) else PanelIndex(panel)
     place = None if territory is None else get_territory(territory)
     rows = _rows(entry, index, LEVELS[:1] if place is None else LEVELS)
     if place is not None:

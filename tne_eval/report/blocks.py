@@ -381,10 +381,17 @@ def figure_block(fig, *, name: str, caption: str, alt: str, data, note: str = ""
     """A matplotlib figure → a Figure block, always the same bytes; the figure is closed."""
     import matplotlib
     from matplotlib import pyplot
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": f"tne_eval {name}", "svg.fonttype": "path"}):
-        fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+        bare = {"Date": None, "Creator": None}
+        if any(axes.get_aspect() != "auto" for axes in fig.axes):
+            # A map keeps its shape, and leaves margins to cut.
+            fig.savefig(buffer, format="svg", bbox_inches="tight", metadata=bare)
+        else:
+            # Not savefig: with a layout engine it draws everything twice.
+            FigureCanvasSVG(fig).print_svg(buffer, metadata=bare)
     pyplot.close(fig)
     extras = r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>"
     svg = re.sub(extras, "", buffer.getvalue(), flags=re.DOTALL)

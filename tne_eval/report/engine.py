@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import re
 import shutil
@@ -40,6 +41,10 @@ _PRELOADED = (
     "tne_eval.results",
     "tne_eval.plotting",
     "tne_eval.maps",
+    "tne_eval.report.facts",
+    "tne_eval.report.sections",
+    "scipy.optimize",
+    "typst",
 )
 
 
@@ -209,6 +214,23 @@ def preload() -> None:
     for name in _PRELOADED:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
+    _warm()
+
+
+def _warm() -> None:
+    """Fill, once, what every report would fill again: the panel, the catalogue, the fonts and ticks of figures."""
+    from matplotlib.figure import Figure
+
+    from tne_eval.errors import TneError
+    from tne_eval.report.facts import gather_shared
+    from tne_eval.sources import load_panel
+
+    with contextlib.suppress(TneError):
+        gather_shared(load_panel())
+    figure = Figure(layout="constrained")
+    figure.subplots().plot([0, 1], label="1")
+    figure.legend()
+    figure.savefig(io.StringIO(), format="svg")
 
 
 @cache

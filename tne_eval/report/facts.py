@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,7 @@ from tne_eval.impact.robustness import Robustness, assess_robustness, curve_of_s
 from tne_eval.impact.specification import SpecificationCurve
 from tne_eval.impact.staggered import StaggeredEffect, estimate_staggered
 from tne_eval.indicators import CompositeResult, audit_counters, compute_composite, compute_indicator
+from tne_eval.indicators.panel_index import PanelIndex
 from tne_eval.results import ImpactResult, IndicatorResult
 from tne_eval.sources import academie_of
 from tne_eval.sources.build import find_files
@@ -38,6 +40,7 @@ NAIVE_DESIGN = "dnb_naive"
 FALSIFICATION_DESIGN = "segregation_falsification"
 GAPS, ENTRY = "gaps", "eval6e"
 DIVIDE = "digital_divide"
+_SHARED: dict[str, SharedFacts] = {}  # of the last panel, by its content
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,13 +71,43 @@ class TerritoryFacts:
     audit: pd.DataFrame
     divide: CompositeResult
     places: pd.DataFrame | None
+    index: PanelIndex = field(repr=False)
+    _known: dict[str, IndicatorResult | None] = field(default_factory=dict, init=False, repr=False)
 
     def indicator(self, id: str) -> IndicatorResult | None:
-        """An indicator of this territory; None where the source does not cover it."""
-        try:
-            return compute_indicator(id, self.panel, self.territory.id)
-        except MissingDataError:
-            return None
+        """An indicator of this territory, computed once; None where the source does not cover it."""
+        if id not in self._known:
+            try:
+                self._known[id] = compute_indicator(id, self.index, self.territory.id)
+            except MissingDataError:
+                self._known[id] = None
+        return self._known[id]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedFacts:
+    """What does not depend on the territory of a report: see `TerritoryFacts`. `index`: the panel, sorted once."""
+
+    pair: ImpactResult
+    audit: pd.DataFrame
+    divide: CompositeResult
+    index: PanelIndex
+
+
+def gather_shared(panel: pd.DataFrame) -> SharedFacts:
+    """The facts that all territories share, computed once for a panel of the same values."""
+    values = pd.util.hash_pandas_object(panel, index=False).to_numpy()
+    key = hashlib.sha256(values.tobytes() + repr((list(panel.columns), panel.attrs)).encode()).hexdigest()
+    if key not in _SHARED:
+        _SHARED.clear()
+        panel = panel.copy()
+        _SHARED[key] = SharedFacts(
+            pair=estimate_impact(PRIMARY_DESIGN, panel),
+            audit=audit_counters(panel),
+            divide=compute_composite(get_composite(DIVIDE), panel),
+            index=PanelIndex(panel),
+        )
+    return _SHARED[key]
 
 
 def gather_territory(territory: str, panel: pd.DataFrame, raw_folder: str | Path | None = None) -> TerritoryFacts:
@@ -83,6 +116,10 @@ def gather_territory(territory: str, panel: pd.DataFrame, raw_folder: str | Path
     Raises ReportError on a simulated panel, ContractError on raw files that break their contract.
     """
     refuse_simulated(panel)
+    shared, whole = gather_shared(panel), panel
+    # pandas copies the attributes of a frame, deeply, to whatever is made from it.
+    panel = panel.copy(deep=False)
+    panel.attrs = {}
     place = get_territory(territory)
     primary = estimate_impact(PRIMARY_DESIGN, panel, territory)
     robustness = assess_robustness(NAIVE_DESIGN, panel, territory)
@@ -90,18 +127,19 @@ def gather_territory(territory: str, panel: pd.DataFrame, raw_folder: str | Path
         territory=place,
         academie=academie_of(place.departement),
         first_session=session_exposed(place.exposure.likely),
-        panel=panel,
+        panel=whole,
         primary=primary,
         naive=estimate_impact(NAIVE_DESIGN, panel, territory),
-        pair=estimate_impact(PRIMARY_DESIGN, panel),
+        pair=shared.pair,
         gaps=estimate_family(GAPS, panel, territory),
         entry=_fetched_family(ENTRY, panel, territory),
         falsification=estimate_impact(FALSIFICATION_DESIGN, panel, territory),
         robustness=robustness,
         curve=curve_of_specifications((PRIMARY_DESIGN, NAIVE_DESIGN), panel, territory, {NAIVE_DESIGN: robustness}),
         context=None if primary.estimate is None else put_in_context(primary, panel, place),
-        audit=audit_counters(panel),
-        divide=compute_composite(get_composite(DIVIDE), panel),
+        audit=shared.audit,
+        divide=shared.divide,
+        index=shared.index,
         places=None if raw_folder is None else college_places(raw_folder, place.departement),
     )
 

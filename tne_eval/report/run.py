@@ -6,6 +6,7 @@ good one where it is. A report whose inputs and files are as recorded is up to d
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -281,23 +282,28 @@ def _csv_cell(value) -> str:
 
 
 def _make_waiting(waiting: list, out: Path, workers: int, tell: Callable) -> None:
-    if len(waiting) == 1 or workers < 2:
-        for job, plan in waiting:
-            tell("start", job)
-            tell("end", job, _make(job, plan, out))
-        return
-    _make_in_workers(waiting, out, workers, tell)
-
-
-def _make_in_workers(waiting: list, out: Path, workers: int, tell: Callable) -> None:
-    """One process a report. They are forked from this process once it has imported the libraries, unless it has
-    threads, which a fork would not copy: then each starts anew."""
+    # A process with threads is not forked: they would not be copied.
     forks = hasattr(os, "fork") and threading.active_count() == 1
     if forks:
         from tne_eval.report.engine import preload
 
         preload()
-    context = multiprocessing.get_context("fork" if forks else "spawn")
+    # What is here now outlives every fork: the collector of a fork need not go through it, nor copy its pages.
+    gc.freeze()
+    try:
+        if len(waiting) == 1 or workers < 2:
+            for job, plan in waiting:
+                tell("start", job)
+                tell("end", job, _make(job, plan, out))
+        else:
+            _make_in_workers(waiting, out, workers, tell, "fork" if forks else "spawn")
+    finally:
+        gc.unfreeze()
+
+
+def _make_in_workers(waiting: list, out: Path, workers: int, tell: Callable, start: str) -> None:
+    """One process a report: forked from this one, which has imported the libraries, or started anew."""
+    context = multiprocessing.get_context(start)
     queue = list(waiting)
     running: dict = {}
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -52,13 +53,21 @@ def load_panel(folder: str | Path | None = None) -> pd.DataFrame:
         raise MissingDataError(
             "no figures in this folder", where=str(place), remedy="run: tne-eval build --from RAW --to FOLDER"
         )
-    resources = json.loads(package.read_text(encoding="utf-8"))["resources"]
+    files = tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(place.iterdir()))
+    # Writing to the copy leaves the panel that is kept as it is (pandas copies on write).
+    return _read_panel(place.absolute(), "embedded" if folder is None else "built", files).copy(deep=False)
+
+
+@lru_cache(maxsize=1)
+def _read_panel(place: Path, kind: str, _files: tuple) -> pd.DataFrame:
+    """The panel of a folder whose files are these, at their times and sizes."""
+    resources = json.loads((place / "datapackage.json").read_text(encoding="utf-8"))["resources"]
     tables = [_melt(place, resource) for resource in resources if "panel" in resource]
     panel = pd.concat(tables, ignore_index=True)
     for column in _TEXT:
         panel[column] = panel[column].astype("category")
     panel.attrs["origin"] = {
-        "kind": "embedded" if folder is None else "built",
+        "kind": kind,
         "tables": {
             resource["name"]: {
                 "vintage": resource["vintage"],
