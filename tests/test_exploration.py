@@ -290,6 +290,21 @@ def test_every_range_of_years_has_its_words(panel):
                 assert text.endswith(".") and "n.d." not in text and "nan" not in text
 
 
+def test_weights_leave_no_gap_in_the_words(panel):
+    """By size there is no interval and no detectable effect: neither is spoken of, nor put on one treated territory."""
+    texts = {}
+    for design in explorable_designs(panel):
+        for territory in (None, "aisne", "isere"):
+            result = estimate_impact(design.id, panel, territory, "size")
+            text = texts[result.verdict] = verdict_in_words(result)
+            assert text.endswith(".") and "n.d." not in text and "nan" not in text
+            if result.verdict is Verdict.REFUSED:
+                continue
+            loud = verdict_in_words(dataclasses.replace(result, verdict=Verdict.CREDIBLE))
+            assert ("un seul territoire traité" in loud) is (territory is not None), loud
+    assert Verdict.UNDERPOWERED in texts
+
+
 @pytest.mark.parametrize(
     ("territory", "design", "periods", "error", "words"),
     [

@@ -14,7 +14,7 @@ import pandas as pd
 from tne_eval import french
 from tne_eval.catalog import Design, get_design, get_indicator, get_territory, list_designs
 from tne_eval.errors import DesignError, MissingDataError
-from tne_eval.french import capital, listing, number, phrase, points, sentence
+from tne_eval.french import capital, listing, number, phrase, sentence
 from tne_eval.impact import estimate_impact
 from tne_eval.impact.plan import compare
 from tne_eval.indicators import compute_indicator
@@ -22,9 +22,8 @@ from tne_eval.indicators.compute import variables_of
 from tne_eval.plotting import draw_events, draw_placebos
 from tne_eval.report.blocks import make_grid
 from tne_eval.report.run import csv_text
-from tne_eval.report.sections.words import peers, verdict_key
+from tne_eval.report.sections.words import peers, refusal_text, said, verdict_key, why_text
 from tne_eval.results import ImpactResult, IndicatorResult, Verdict
-from tne_eval.sources import academie_of
 from tne_eval.sources.periods import format_period
 
 _DPI = 100
@@ -193,12 +192,6 @@ def _deviation(design: Design, declared: Sequence[int], kept: Sequence[int], wei
     return phrase("explore.deviation", day=french.day(design.registered_on), what=" ; ".join(what)) if what else ""
 
 
-def _said(value: float | None, design: Design, *, sign: bool = True) -> str:
-    if design.unit == "points":
-        return points(value, sign=sign)
-    return number(value, get_indicator(design.outcome).decimals, sign=sign)
-
-
 def _place(territory: str | None) -> str:
     return phrase("verdict.pair_place") if territory is None else get_territory(territory).in_text
 
@@ -208,11 +201,8 @@ def verdict_in_words(result: ImpactResult) -> str:
     place = _place(result.territory)
     if result.verdict is Verdict.REFUSED:
         pair = phrase("verdict.pair_locative")
-        return sentence(
-            f"verdict.refused_{result.reasons['estimate']}",
-            of_academie=french.of(academie_of(result.treated[0])),
-            place=place,
-            locative=pair if result.territory is None else get_territory(result.territory).locative,
+        return refusal_text(
+            result, place, pair if result.territory is None else get_territory(result.territory).locative
         )
     kind, one, _many = _period_words(result.design)
     measured = phrase(
@@ -221,46 +211,9 @@ def verdict_in_words(result: ImpactResult) -> str:
         first=one.format(format_period(result.post[0], kind)),
         place=place,
         peers=peers(result),
-        estimate=_said(result.estimate, result.design),
+        estimate=said(result.estimate, result.design),
     )
-    return f"{measured} {_why(result)}"
-
-
-def _why(result: ImpactResult) -> str:
-    design, verdict = result.design, result.verdict
-    if verdict is Verdict.FAILS:
-        failed = next(check for check in result.checks if check.passed is False)
-        return sentence(
-            f"verdict.fails_{failed.id}",
-            slope=_said(float(result.units["slope"].mean()), design),
-            carried=_said(failed.value, design),
-            share=french.percent(None if failed.value is None else 100 * failed.value, 0),
-            breaks=listing(str(item.period) for item in design.breaks),
-        )
-    if verdict is Verdict.UNKNOWABLE:
-        count = len(result.controls)
-        one = count == 1
-        return sentence(
-            "verdict.unknowable",
-            controls=phrase(
-                "verdict.controls_one" if one else "verdict.controls_many", **({} if one else {"count": number(count)})
-            ),
-            odds=phrase("verdict.one_in", count=number(round(1 / result.smallest_p))),
-            alpha=french.percent(100 * design.alpha, 0),
-        )
-    name = verdict_key(result)
-    if verdict is Verdict.NOTHING and result.mde is None:
-        name = "nothing_plain"
-    elif verdict is Verdict.CREDIBLE and result.low is None:
-        name = "credible_one"
-    bound = None if result.low is None else max(abs(result.low), abs(result.high))
-    return sentence(
-        f"verdict.{name}",
-        low=_said(result.low, design),
-        high=_said(result.high, design),
-        mde=_said(result.mde, design, sign=False),
-        bound=_said(bound, design, sign=False),
-    )
+    return f"{measured} {why_text(result)}"
 
 
 # --- figures -------------------------------------------------------------------------------------------------
@@ -319,7 +272,7 @@ def _effect_figures(result: ImpactResult) -> list[Picture]:
     events, count = result.events, number(len(result.placebo))
 
     def span(values: pd.Series) -> str:
-        return phrase("explore.range", low=_said(values.min(), design), high=_said(values.max(), design))
+        return phrase("explore.range", low=said(values.min(), design), high=said(values.max(), design))
 
     return [
         _picture(
@@ -340,7 +293,7 @@ def _effect_figures(result: ImpactResult) -> list[Picture]:
             phrase(
                 "explore.placebos_alt",
                 count=count,
-                estimate=_said(result.estimate, design),
+                estimate=said(result.estimate, design),
                 share=french.percent(100 * float((abs(result.placebo) >= abs(result.estimate) - 1e-12).mean()), 0),
             ),
             pd.DataFrame({"placebo": result.placebo}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tne_eval.catalog import Indicator, Territory
+from tne_eval.catalog import Design, Indicator, Territory, get_indicator
 from tne_eval.french import (
     HARD,
     amount,
@@ -137,16 +137,17 @@ def span(values: pd.Series) -> str:
     return low if low == high else phrase("effect.span", low=low, high=high)
 
 
+def said(value: float | None, design: Design, *, sign: bool = True) -> str:
+    """An effect in the unit of the outcome of its design."""
+    if design.unit == "points":
+        return points(value, sign=sign)
+    return number(value, get_indicator(design.outcome).decimals, sign=sign)
+
+
 def verdict_text(result: ImpactResult, place: str, locative: str) -> str:
     """What was measured, and why it may or may not be believed: one or two sentences, by the verdict."""
-    key = verdict_key(result)
     if result.verdict is Verdict.REFUSED:
-        return sentence(
-            f"verdict.refused_{result.reasons['estimate']}",
-            of_academie=of(academie_of(result.treated[0])),
-            place=place,
-            locative=locative,
-        )
+        return refusal_text(result, place, locative)
     measured = sentence(
         "verdict.measured",
         first=str(result.post[0]),
@@ -154,42 +155,55 @@ def verdict_text(result: ImpactResult, place: str, locative: str) -> str:
         peers=peers(result),
         estimate=points(result.estimate),
     )
-    if result.verdict is Verdict.FAILS:
+    return f"{measured} {why_text(result)}"
+
+
+def refusal_text(result: ImpactResult, place: str, locative: str) -> str:
+    """Why nothing could be compared."""
+    return sentence(
+        f"verdict.refused_{result.reasons['estimate']}",
+        of_academie=of(academie_of(result.treated[0])),
+        place=place,
+        locative=locative,
+    )
+
+
+def why_text(result: ImpactResult) -> str:
+    """Why an effect may or may not be believed, by the verdict."""
+    design, verdict = result.design, result.verdict
+    if verdict is Verdict.FAILS:
         failed = next(check for check in result.checks if check.passed is False)
-        why = sentence(
+        return sentence(
             f"verdict.fails_{failed.id}",
-            slope=points(_slope(result)),
-            carried=points(failed.value),
-            share=percent(100 * failed.value if failed.value is not None else None, 0),
-            breaks=listing(str(period.period) for period in result.design.breaks),
+            slope=said(float(result.units["slope"].mean()), design),
+            carried=said(failed.value, design),
+            share=percent(None if failed.value is None else 100 * failed.value, 0),
+            breaks=listing(str(item.period) for item in design.breaks),
         )
-    elif result.verdict is Verdict.UNKNOWABLE:
+    if verdict is Verdict.UNKNOWABLE:
         count = len(result.controls)
         controls = "verdict.controls_one" if count == 1 else "verdict.controls_many"
-        why = sentence(
+        return sentence(
             "verdict.unknowable",
             controls=phrase(controls, **({} if count == 1 else {"count": number(count)})),
             odds=phrase("verdict.one_in", count=number(round(1 / result.smallest_p))),
-            alpha=percent(100 * result.design.alpha, 0),
+            alpha=percent(100 * design.alpha, 0),
         )
-    elif result.verdict is Verdict.NOTHING and result.mde is None:
-        why = sentence("verdict.nothing_plain")
-    elif result.verdict is Verdict.CREDIBLE and result.low is None:
-        why = sentence("verdict.credible_one")
-    else:
-        bound = None if result.low is None else max(abs(result.low), abs(result.high))
-        why = sentence(
-            f"verdict.{key}",
-            low=points(result.low),
-            high=points(result.high),
-            mde=points(result.mde, sign=False),
-            bound=points(bound, sign=False),
-        )
-    return f"{measured} {why}"
-
-
-def _slope(result: ImpactResult) -> float:
-    return float(result.units["slope"].mean())
+    name = verdict_key(result)
+    if verdict is Verdict.NOTHING and result.mde is None:
+        name = "nothing_plain"
+    elif verdict is Verdict.UNDERPOWERED and result.mde is None:
+        name = "underpowered_unknown"
+    elif verdict is Verdict.CREDIBLE and result.low is None:
+        name = "credible_one" if len(result.treated) == 1 else "credible_no_range"
+    bound = None if result.low is None else max(abs(result.low), abs(result.high))
+    return sentence(
+        f"verdict.{name}",
+        low=said(result.low, design),
+        high=said(result.high, design),
+        mde=said(result.mde, design, sign=False),
+        bound=said(bound, design, sign=False),
+    )
 
 
 def p_text(value: float | None) -> str:
