@@ -12,7 +12,6 @@ import pytest
 from tne_eval.errors import ReportError, UnknownNameError
 from tne_eval.report.editions import (
     CAUSES,
-    check_edition,
     find_edition,
     last_day,
     list_causes,
@@ -21,8 +20,8 @@ from tne_eval.report.editions import (
     previous_edition,
     previous_facts,
     read_record,
-    run_id_of,
 )
+from tne_eval.report.manifest import check_edition, run_id_of
 
 INPUTS = {
     "notebook": {"name": "n.ipynb", "sha256": "0" * 64},

@@ -205,6 +205,18 @@ def test_editions_are_checked(notebook, data, tmp_path, edition):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_index_tells_editions_and_stands_a_damaged_one(notebook, data, tmp_path):
+    out, job = tmp_path / "out", jobs_of(notebook, ["aisne"])
+    for edition in ("2024-S2", "2025-S1", "2025-S2"):
+        run.make_reports(job, out, data=data, edition=edition)
+    page = (out / "index.html").read_text()
+    assert page.index('href="aisne/2025-S1/report.html"') < page.index('href="aisne/2024-S2/report.html"')
+    assert 'href="aisne/2025-S2/report.html"' not in page and 'href="aisne/2025-S2/tables/"' in page
+    (out / "aisne/2025-S2/manifest.json").write_text("{")
+    assert index.write_index(out)
+    assert "aisne/" not in (out / "index.html").read_text()
+
+
 def test_a_linked_folder_is_refused(notebook, data, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "elsewhere").mkdir()

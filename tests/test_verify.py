@@ -186,7 +186,7 @@ def test_the_edition_before_is_at_hand(edition, notebook, data, monkeypatch):
         def make_manifest(id, **facts):
             made = real_plan(id, **facts)
             inputs = {**made.inputs, "previous": editions.previous_facts(out / id, made.edition)}
-            return records.Manifest(id, made.edition, editions.run_id_of(inputs), inputs)
+            return records.Manifest(id, made.edition, records.run_id_of(inputs), inputs)
 
         seen.append(editions.list_editions(out / "cher"))
         monkeypatch.setattr(records, "make_manifest", make_manifest)
@@ -218,7 +218,7 @@ def test_what_cannot_be_verified(edition, notebook, data, tmp_path):
 def test_parameters_are_checked_before_they_run(edition, notebook, data):
     def inject(record):
         record["inputs"]["parameters"] = {"territory": "x", "import os": 1}
-        record["run_id"] = editions.run_id_of(record["inputs"])
+        record["run_id"] = records.run_id_of(record["inputs"])
 
     rewrite(edition, inject)
     with pytest.raises(ReportError, match="could not be made again"):

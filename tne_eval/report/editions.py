@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tne_eval.errors import ReportError, UnknownNameError
-from tne_eval.report.manifest import FILE_NAME, Manifest, sha256
+from tne_eval.report.manifest import EDITION, FILE_NAME, Manifest, check_edition, run_id_of, sha256
 
-EDITION = re.compile(r"[0-9]{4}-S[12]")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NOTEBOOK = re.compile(r"[A-Za-z0-9_-]+\.ipynb")
@@ -50,18 +49,6 @@ class InputChange:
     name: str
     before: str
     after: str
-
-
-def check_edition(name: object) -> str:
-    """The name of an edition, such as "2026-S2".
-
-    Raises
-    ------
-    ReportError : when it is not a year of four digits, `-S`, and 1 or 2.
-    """
-    if not isinstance(name, str) or not EDITION.fullmatch(name):
-        raise ReportError(f"edition {str(name)[:40]!r}", remedy="write it as 2026-S1 or 2026-S2")
-    return name
 
 
 def last_day(edition: str) -> dt.date:
@@ -128,12 +115,6 @@ def previous_facts(folder: str | Path, edition: str) -> dict[str, str]:
 def table_files(folder: Path) -> list[Path]:
     """The tables of an edition, by name."""
     return sorted((folder / "tables").glob("*.csv"))
-
-
-def run_id_of(inputs: Mapping) -> str:
-    """sha256 of the canonical JSON of the inputs: what `Manifest.run_id` is."""
-    canonical = json.dumps(inputs, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def read_record(folder: str | Path) -> Manifest:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tne_eval.catalog import Territory, catalog_hash, list_territories
 from tne_eval.paths import shipped
-from tne_eval.report.manifest import EDITION, code_hash, read_manifest, sha256
+from tne_eval.report.editions import list_editions
+from tne_eval.report.manifest import Manifest, code_hash, read_manifest, sha256
 from tne_eval.report.publish import locked, publish_file
 from tne_eval.sources.periods import session_exposed
 
@@ -50,7 +51,7 @@ def list_entries(out: Path) -> list[Entry]:
 def write_index(out: Path) -> bool:
     """Write `index.html` in the folder of reports; False when it is already as it should be."""
     entries = list_entries(out)
-    others = {id: made for id in OTHERS if (made := _editions(out / id))}
+    others = {id: made.edition for id in OTHERS if (made := _newest(out / id)) is not None}
     edition = max((entry.edition for entry in entries), default="")
     key = _key(entries, others)
     index = out / "index.html"
@@ -84,27 +85,27 @@ def render_index(entries: Iterable[Entry], edition: str, key: str, others: Colle
 def _entry(territory: Territory, folder: Path) -> Entry:
     wave = _WAVES[territory.wave]
     entry = Entry(territory.id, territory.name, wave, session_exposed(territory.exposure.likely))
-    editions = _editions(folder)
-    if not editions:
+    made = _newest(folder)
+    if made is None:
         return entry
-    verdict = read_manifest(folder / editions[0]).summary.get("verdict", {})
+    verdict = made.summary.get("verdict", {})
     return replace(
         entry,
-        edition=editions[0],
+        edition=made.edition,
         verdict_kind=verdict.get("kind", ""),
         verdict_label=verdict.get("label", ""),
         verdict=verdict.get("title", ""),
-        earlier=editions[1:],
+        earlier=tuple(list_editions(folder)[-2::-1]),
     )
 
 
-def _editions(folder: Path) -> tuple[str, ...]:
-    """Editions of a report that are whole, newest first."""
-    made = {path.parent.name for path in folder.glob("*/manifest.json") if EDITION.fullmatch(path.parent.name)}
-    return tuple(sorted(made, reverse=True))
+def _newest(folder: Path) -> Manifest | None:
+    """The record of the newest edition; None when there is none that can be read."""
+    editions = list_editions(folder)
+    return read_manifest(folder / editions[-1]) if editions else None
 
 
-def _key(entries: list[Entry], others: dict[str, tuple[str, ...]]) -> str:
+def _key(entries: list[Entry], others: dict[str, str]) -> str:
     """What the index is made from, so that an unchanged one is found without drawing the map again."""
     contours = shipped("embedded") / "contours.json"
     facts = {

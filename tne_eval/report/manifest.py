@@ -21,7 +21,7 @@ from tne_eval.errors import MissingDataError, ReportError
 
 FILE_NAME = "manifest.json"
 EDITION = re.compile(r"[0-9]{4}-S[12]")
-_CODE = {".py", ".toml", ".j2", ".css", ".typ"}
+_CODE = {".py", ".toml", ".j2", ".css", ".js", ".typ"}
 _PACKAGE = Path(__file__).parents[1]
 _VERSIONS = (
     "ipython",
@@ -73,9 +73,7 @@ def make_manifest(
     previous : what the change log depends on, from `editions.previous_facts`.
     """
     tables = read_tables(data)
-    edition = edition or default_edition(tables)
-    if not EDITION.fullmatch(edition):
-        raise ReportError(f"edition {edition[:40]!r}", remedy="write it as 2026-S1 or 2026-S2")
+    edition = check_edition(edition or default_edition(tables))
     inputs = {
         "notebook": {"name": notebook.name, "sha256": sha256(notebook)},
         "parameters": dict(parameters),
@@ -89,8 +87,25 @@ def make_manifest(
         "code": code_hash(),
         "versions": dict(_versions()),
     }
+    return Manifest(id, edition, run_id_of(inputs), inputs)
+
+
+def run_id_of(inputs: Mapping) -> str:
+    """sha256 of the canonical JSON of the inputs: what `Manifest.run_id` is."""
     canonical = json.dumps(inputs, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Manifest(id, edition, hashlib.sha256(canonical.encode()).hexdigest(), inputs)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def check_edition(name: object) -> str:
+    """The name of an edition, such as "2026-S2".
+
+    Raises
+    ------
+    ReportError : when it is not a year of four digits, `-S`, and 1 or 2.
+    """
+    if not isinstance(name, str) or not EDITION.fullmatch(name):
+        raise ReportError(f"edition {str(name)[:40]!r}", remedy="write it as 2026-S1 or 2026-S2")
+    return name
 
 
 def default_edition(source) -> str:

@@ -21,7 +21,7 @@ from tne_eval.catalog import get_territory, list_territories
 from tne_eval.errors import ReportError, TneError
 from tne_eval.paths import shipped
 from tne_eval.report import manifest as records
-from tne_eval.report.editions import check_edition, previous_edition, previous_facts
+from tne_eval.report.editions import previous_edition, previous_facts
 from tne_eval.report.index import OTHERS, write_index
 from tne_eval.report.publish import STAGING, locked, publish_file, publish_folder
 
@@ -116,7 +116,7 @@ def make_reports(
     """Make these reports, then the index; results come in the order of the jobs."""
     out = Path("reports" if out is None else out).absolute()
     data = shipped("embedded") if data is None else data
-    edition = check_edition(edition or records.default_edition(records.read_tables(data)))
+    edition = records.check_edition(edition or records.default_edition(records.read_tables(data)))
     results: dict[str, ReportResult] = {}
 
     def tell(kind: str, job: Job, result: ReportResult | None = None) -> None:
