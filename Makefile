@@ -50,8 +50,11 @@ bench: $(READY)  ## set up, then time reading, indices, catalogue and estimators
 	exit $$status
 
 gates: $(READY)  ## set up, then the long checks: measured size and coverage of tests and intervals
-	@$(BIN)/python bench/impact_coverage.py
-	$(BIN)/python bench/interval_coverage.py
+	@status=0
+	for name in impact_coverage interval_coverage; do
+	  $(BIN)/python bench/$$name.py || status=1
+	done
+	exit $$status
 
 lock: $(READY)  ## make both locks again, for Python 3.11.2
 	@echo uv | $(BIN)/uv pip compile - --universal --python-version 3.11.2 --generate-hashes --no-header --no-annotate -q --upgrade -o requirements/uv.lock

@@ -105,7 +105,8 @@ def best(calls: list[Callable[[], object]], repeat: int) -> list[float]:
     return times.min(axis=0).tolist()
 
 
-def main() -> None:
+def main() -> int:
+    """Print the ratios; 1 where a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=7)
     repeat = parser.parse_args().repeat
@@ -135,7 +136,8 @@ def main() -> None:
     scale = np.log([size * YEARS * math.log(size * YEARS) for size in sizes])
     slope = np.polyfit(scale, np.log(times), 1)[0]
     print(f"growth: (n log n)^{slope:.2f} (bar {BAR_SLOPE}) {'ok' if slope <= BAR_SLOPE else 'TOO STEEP'}")
+    return int(ratio > BAR_RATIO or slope > BAR_SLOPE)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

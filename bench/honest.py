@@ -109,7 +109,8 @@ def main() -> int:
     for name, one in ours.items():
         print(f"  {name:<28}{one:10.4f} s")
     missed = []
-    found = peer(peers_interpreter(folder, "impact_peers.txt"), estimates, covariance)
+    interpreter = peers_interpreter(folder, "impact_peers.txt")
+    found = peer(interpreter, estimates, covariance) if interpreter else "its environment could not be made"
     if isinstance(found, str):
         missed.append(f"moderndid did not run: {found[:120]}")
     else:

@@ -23,13 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from shared import exponent, least_seconds, peers_interpreter, plot_growth
+from shared import exponent, least_seconds, peers_interpreter, plot_growth, with_one_thread
 
 from tne_eval.impact.cells import controls, panel_cells, reassign_treatment, reassigned
 from tne_eval.impact.panel_did import difference_in_differences, event_study
 
 HERE = Path(__file__).parent
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 COLUMNS = ("y", "unit", "year", "cluster")
 UNITS, YEARS, CLUSTERS, DRAWS = 7000, 15, 100, 9999
 SMALL, SMALL_DRAWS = 300, 999
@@ -228,8 +227,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if ONE_THREAD.items() <= os.environ.items():
-        raise SystemExit(main())
-    # Libraries read the number of threads when they are loaded.
-    again = [sys.executable, *sys.argv]
-    raise SystemExit(subprocess.run(again, env={**os.environ, **ONE_THREAD}).returncode)
+    raise SystemExit(with_one_thread(main))

@@ -1,8 +1,10 @@
-"""What several benches do alike: the environment of the peers, the least time of a call, growth fitted and plotted."""
+"""What several benches do alike: peers, one thread, the least time of a call, growth fitted and plotted."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import time
 import venv
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
 def peers_interpreter(folder: Path, requirements: str) -> Path | None:
@@ -33,6 +36,14 @@ def peers_interpreter(folder: Path, requirements: str) -> Path | None:
         return None
     stamp.write_text(wanted, encoding="utf-8")
     return interpreter
+
+
+def with_one_thread(main: Callable[[], int]) -> int:
+    """What `main` returns in a process whose libraries have one thread each, ours and, by inheritance, the peers'."""
+    if ONE_THREAD.items() <= os.environ.items():
+        return main()
+    # Libraries read the number of threads when they are loaded.
+    return subprocess.run([sys.executable, *sys.argv], env={**os.environ, **ONE_THREAD}).returncode
 
 
 def least_seconds(call: Callable[[], object], repeats: int, clock: Callable[[], float] = time.process_time) -> float:

@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import tracemalloc
 from dataclasses import replace
@@ -24,13 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from shared import exponent, least_seconds, peers_interpreter, plot_growth
+from shared import exponent, least_seconds, peers_interpreter, plot_growth, with_one_thread
 
 from tne_eval.impact.group_time import group_time_effects, multiplier_bands
 from tne_eval.impact.impute import impute_effects
 
 HERE = Path(__file__).parent
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
 YEARS, CLUSTERS, DRAWS, UNITS = 15, 100, 999, 7000
 SIZES = (3500, 7000, 14_000, 28_000, 56_000)
 REPEATS = 9
@@ -166,8 +164,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if ONE_THREAD.items() <= os.environ.items():
-        raise SystemExit(main())
-    # Libraries read the number of threads when they are loaded.
-    again = [sys.executable, *sys.argv]
-    raise SystemExit(subprocess.run(again, env={**os.environ, **ONE_THREAD}).returncode)
+    raise SystemExit(with_one_thread(main))

@@ -6,13 +6,11 @@ import pytest
 from tne_eval.catalog import list_territories
 from tne_eval.report import Bullets, Cards, Figure, Note, Paragraph, Table, Title, Verdict
 from tne_eval.report.html import render_report
-from tne_eval.report.index import Entry, render_index
+from tne_eval.report.index import OTHERS, Entry, render_index
 
-REPORTS = [
-    *("synthese/latest.html", "qualite-donnees/latest.html", "methodes/latest.html"),
-    *(f"{place.id}/latest.html" for place in list_territories()),
-]
-ONE_OF_EACH = ("index.html", *REPORTS[:4])
+REPORTS = [f"{id}/latest.html" for id in (*OTHERS, *(place.id for place in list_territories()))]
+SYNTHESIS, TERRITORY = REPORTS[0], REPORTS[len(OTHERS)]
+ONE_OF_EACH = ("index.html", *REPORTS[: len(OTHERS) + 1])
 SIZES = {"desktop": (1280, 900), "phone": (375, 812)}
 GRAVE = ("serious", "critical")
 # The standards that a French public site has to meet (RGAA 4 follows WCAG 2.1 AA), and what axe calls good practice.
@@ -75,7 +73,7 @@ def test_axe_finds_nothing_grave(page, folder, name):
 
 def test_axe_sees_what_is_wrong(page, folder):
     """The check is awake: a page with four faults has four violations."""
-    _open(page, folder / REPORTS[3])
+    _open(page, folder / TERRITORY)
     page.evaluate(
         """() => {
           document.documentElement.removeAttribute("lang");
@@ -112,7 +110,7 @@ def _tab(page):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["index.html", REPORTS[0], REPORTS[3]])
+@pytest.mark.parametrize("name", ["index.html", SYNTHESIS, TERRITORY])
 def test_tab_goes_through_the_page_in_order_and_is_seen(page, folder, name, size):
     _open(page, folder / name, size)
     stops = []
@@ -134,7 +132,7 @@ def test_tab_goes_through_the_page_in_order_and_is_seen(page, folder, name, size
         assert stop["seen"] and stop["outline"] >= 2 and stop["colour"] != "rgb(255, 255, 255)", stop
 
 
-@pytest.mark.parametrize("name", ["index.html", REPORTS[3]])
+@pytest.mark.parametrize("name", ["index.html", TERRITORY])
 def test_the_skip_link_goes_to_the_contents(page, folder, name):
     _open(page, folder / name)
     assert page.locator(".skip").bounding_box()["y"] < 0
@@ -147,7 +145,7 @@ def test_the_skip_link_goes_to_the_contents(page, folder, name):
 
 
 def test_a_link_of_the_contents_and_the_data_of_a_figure_open_by_keyboard(page, folder):
-    _open(page, folder / REPORTS[3])
+    _open(page, folder / TERRITORY)
     _tab(page)
     target = _tab(page)["href"]
     page.keyboard.press("Enter")
@@ -176,7 +174,7 @@ def test_the_search_field_works_by_keyboard(page, folder):
     assert page.complaints == []
 
 
-@pytest.mark.parametrize("name", ["index.html", *REPORTS[:4]])
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_nothing_is_cut_at_four_times_the_size(page, folder, name):
     """WCAG 1.4.10: a page of 1280 pixels magnified four times is 320 wide, and scrolls in one direction only."""
     _open(page, folder / name)

@@ -3,14 +3,9 @@
 import pytest
 
 from tne_eval.catalog import list_territories
+from tne_eval.report.index import OTHERS
 
-PAGES = [
-    "index.html",
-    "synthese/latest.html",
-    "qualite-donnees/latest.html",
-    "methodes/latest.html",
-    *(f"{place.id}/latest.html" for place in list_territories()),
-]
+PAGES = ["index.html", *(f"{id}/latest.html" for id in (*OTHERS, *(place.id for place in list_territories())))]
 pytestmark = pytest.mark.navigateur
 
 

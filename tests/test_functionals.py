@@ -12,7 +12,6 @@ from tne_eval.impact.panel_did import difference_in_differences
 from tne_eval.impact.permutation import permutation_test
 from tne_eval.indicators import concentration_index, gini, gradient, recentered_influence
 
-RNG = np.random.default_rng(77)
 N_CLUSTERS, SCHOOLS, YEARS = 20, 30, (2018, 2019, 2021, 2022)
 TREATED = ["d00", "d01"]
 

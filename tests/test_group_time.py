@@ -206,6 +206,8 @@ def test_arrays_and_frame_agree_and_reassignments_loop():
         for _ in range(99)
     ]
     assert np.mean(np.abs(draws) >= found.aggregate("simple").estimate) < 0.02
+    with pytest.raises(DesignError, match="missing labels"):
+        group_time_from_wide(wide, start, clusters=np.where(label == 3, np.nan, label))
     np.testing.assert_array_equal(wide, kept[0])
     np.testing.assert_array_equal(start, kept[1])
 

@@ -242,9 +242,9 @@ def test_joint_tests_are_those_of_brute_force():
 
 
 def test_under_the_null_the_joint_test_has_its_size():
-    hits = 0
+    rng, hits = np.random.default_rng(20201), 0
     for _ in range(300):
-        table = RNG.normal(size=(100, 1)) + 0.5 * RNG.normal(size=(100, 4))
+        table = rng.normal(size=(100, 1)) + 0.5 * rng.normal(size=(100, 4))
         hits += specification_curve(pd.DataFrame({"x": range(4)}), list(table.T)).median_p <= 0.05
     assert 0.02 <= hits / 300 <= 0.09
 
@@ -252,6 +252,9 @@ def test_under_the_null_the_joint_test_has_its_size():
 def test_specifications_with_other_assignments_have_no_joint_test():
     found = specification_curve(pd.DataFrame({"pool": ["near", "far"]}), [np.array([1.0, 0.5]), np.array([2.0, 1, 0])])
     assert found.median_p is None and list(found.frame["smallest_p"]) == [1 / 2, 1 / 3]
+    choices, rows = pd.DataFrame({"pool": ["near", "far"]}), [np.array([1.0, 0.5]), np.array([2.0, 1.0])]
+    assert specification_curve(choices, rows).median_p is not None
+    assert specification_curve(choices, rows, shared=False).median_p is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -163,7 +162,6 @@ def test_a_cell_near_a_bound_gets_more_draws(monkeypatch):
 
     monkeypatch.setattr(bench, "measure", measure)
     assert bench.settled(bench.Cell(24, 2, "normal"))["status"] == "holds" and asked == [2_000, 10_000]
-    assert pd.Series(asked).is_monotonic_increasing
     asked.clear()
     bench.settled(bench.Cell(24, 2, "variance"))
     assert asked == [2_000]

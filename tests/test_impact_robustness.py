@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import tne_eval as tne
 from tne_eval.catalog import get_design, get_programme, get_territory, list_designs, list_territories
 from tne_eval.errors import DesignError, UnknownNameError
+from tne_eval.impact import family, plan
 from tne_eval.impact.context import put_in_context
 from tne_eval.impact.doses import dose_responses, territory_doses
 from tne_eval.impact.family import estimate_family
@@ -118,6 +121,29 @@ def test_a_family_adjusts_and_never_lowers_p(panel, territory):
         assert result.design.id == row.design
     with pytest.raises(UnknownNameError, match="gaps"):
         estimate_family("gap", panel)
+
+
+def test_designs_that_differ_in_what_they_share_are_refused(panel, monkeypatch):
+    """A family whose designs treat other places, or a curve whose designs have other levels, has no common test."""
+    other = dataclasses.replace(get_design("dnb_late_gap_national"), treated=("aisne",))
+    plans = [other if one.id == other.id else one for one in list_designs()]
+    monkeypatch.setattr(family, "list_designs", lambda: plans)
+    with pytest.raises(DesignError, match="other territories"):
+        estimate_family("gaps", panel)
+    loose = dataclasses.replace(get_design(NAIVE), alpha=0.1)
+    monkeypatch.setattr(plan, "get_design", lambda name: loose if name == NAIVE else get_design(name))
+    with pytest.raises(DesignError, match="other levels"):
+        curve_of_specifications((PRIMARY, NAIVE), panel, "aisne")
+
+
+def test_a_hidden_size_is_not_zero(panel):
+    """One département with one hidden count: no size is known, so no size-rescaled test."""
+    assert compare(NAIVE, panel, "aisne").size is not None
+    held = panel.copy()
+    row = held.index[(held["variable"] == "dnb_present") & (held["unit"] == "60") & (held["period"] == 2016)][0]
+    held.loc[row, "value"] = np.nan
+    sizes = compare(NAIVE, held, "aisne")
+    assert "60" not in sizes.table.index or sizes.size is None
 
 
 def test_doses_of_the_twelve(panel):

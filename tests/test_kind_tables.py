@@ -117,7 +117,7 @@ def test_no_shipped_kind_under_the_rule(name):
     assert frame.groupby(["departement", table.period]).size().eq(2).all()
 
 
-def test_priority_schools_are_those_of_the_enrolment_table(panel):
+def test_priority_schools_are_those_of_the_enrolment_table():
     """REP and REP+ collèges with an IPS are never more than those of the enrolment table, and nearly all of them."""
     frame = pd.read_csv(shipped("embedded") / "ips_colleges_priority.csv", dtype={"departement": str})
     colleges = pd.read_csv(shipped("embedded") / "colleges.csv", dtype={"departement": str})

@@ -12,6 +12,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from tne_eval.errors import ReportError
@@ -30,6 +31,7 @@ from tne_eval.report.blocks import (
     plain_text,
 )
 from tne_eval.report.html import notebook_blocks, render_report
+from tne_eval.report.index import OTHERS
 
 pypdf = pytest.importorskip("pypdf")
 
@@ -40,8 +42,7 @@ SVG = (
     '<rect width="200" height="100" fill="#0b4f8a"/></svg>'
 )
 PRODUCTION = [("Identifiant", "0123456789abcdef" * 4), ("Données", "dnb : millésime 2024\nfibre : millésime 2025")]
-NOTEBOOKS = {"aisne": ("evaluation_territoire", {"territory": "aisne"}), "methodes": ("methodes", {})}
-NOTEBOOKS["qualite-donnees"] = ("qualite_donnees", {})
+REPORTS = ("aisne", *OTHERS)
 _CORES = [
     '#import "/etc/passwd": *',
     '#read("/etc/passwd")',
@@ -155,14 +156,11 @@ class Texts(html.parser.HTMLParser):
             self.texts.append(squeeze(data))
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS)
-def real(request, tmp_path_factory):
+@pytest.fixture(scope="module", params=REPORTS)
+def real(request, reports):
     """A real report: its blocks, and its PDF."""
-    from tne_eval.report.engine import execute_notebook
-
-    name, parameters = NOTEBOOKS[request.param]
-    place = tmp_path_factory.mktemp("report") / "report.ipynb"
-    blocks = notebook_blocks(execute_notebook(ROOT / "notebooks" / f"{name}.ipynb", parameters, place))
+    folder = next(result.folder for result in reports[1] if result.id == request.param)
+    blocks = notebook_blocks(nbformat.read(folder / "report.ipynb", 4))
     return blocks, pdf.pdf_bytes(blocks, production=PRODUCTION, edition="2025-S1")
 
 

@@ -11,8 +11,6 @@ from tne_eval.impact.few_treated import fit_variance
 from tne_eval.impact.inference import minimum_detectable_effect
 from tne_eval.impact.permutation import permutation_test, power_curve
 
-RNG = np.random.default_rng(5)
-
 
 def case(n, k, seed, effect=0.0):
     rng = np.random.default_rng(seed)

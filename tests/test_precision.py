@@ -296,8 +296,8 @@ def test_a_census_of_one_stratum_leaves_the_other():
 
 
 def rule_entries():
-    rule = precision_rule()
     """The rule, flat."""
+    rule = precision_rule()
     return [
         (quantity, method, name, entry)
         for quantity in ("level", "change", "difference")

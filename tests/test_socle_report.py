@@ -100,10 +100,13 @@ def test_what_cannot_be_tied_is_bounded(files):
     assert found.schools["granted"].sum() > 10_000 and found.forgotten.rows > 0
 
 
-@pytest.mark.opendata
-def test_half_the_files_are_none_and_a_broken_one_is_refused(raw, tmp_path):
+def test_half_the_files_are_none_and_a_broken_one_is_refused(tmp_path):
     assert gather_schools(None) is None and gather_schools(tmp_path) is None
     files = write_snee_files(tmp_path)
+    for path in files.values():
+        aside = path.rename(tmp_path.with_name("aside"))
+        assert gather_schools(tmp_path) is None
+        aside.rename(path)
     listed = next(path for name, path in files.items() if "ecoles" in str(path))
     text = listed.read_text(encoding="utf-8-sig").splitlines()
     listed.write_text("\n".join([text[0], "not;a;school", *text[2:]]), encoding="utf-8")

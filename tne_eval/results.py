@@ -85,7 +85,7 @@ class ImpactResult:
     method : the inference that the number of treated départements asks for (`infer_effect`).
     p_value, smallest_p : p of the estimate by that method, and the smallest that the assignments allow.
     tests : one row per test that was made, the plain permutation test among them.
-    mde : smallest effect which, added to placebos, is rejected with probability `design.power`.
+    mde : smallest effect which, added to placebos, the plain test rejects with probability `design.power`.
     placebo : (n_assignments,) the statistic under every re-assignment, the observed one included.
     events : one row per period: gap of treated to controls, change since the last pre-period, placebo band.
     units : one row per treated département: its own change, that of its controls, its estimate.

@@ -24,11 +24,6 @@ class Assignments:
     exact: bool
     total: int
 
-    @property
-    def smallest_p(self) -> float:
-        """The smallest two-sided p-value that any data could give."""
-        return 1 / len(self.contrasts)
-
 
 def assign(
     strata: Sequence[str],

@@ -46,8 +46,9 @@ _COLUMNS = ("method", "estimate", "error", "df", "low", "high", "p_value", "smal
 class ChosenInference:
     """What may be said of the effect, and by which method.
 
-    method : `rank`, `size_rescaled_rank` (one treated), `size_rescaled_permutation`, `studentized_permutation` or
-        `cr2_satterthwaite`. estimate : mean change of the treated less that of the controls of their strata.
+    method : `rank`, `size_rescaled_rank` (one treated), `size_rescaled_permutation`, `studentized_permutation`,
+        `difference_permutation` (weights, or no control to spare) or `cr2_satterthwaite`.
+    estimate : mean change of the treated less that of the controls of their strata.
     low, high : interval of level 1 − `alpha` by that method; None where `reasons` (codes of `REASONS`) is not empty.
     smallest_p : the smallest p_value that any data could give; 0 where it does not come from assignments.
     alternatives : one row for each method that these data allow, the chosen one first: `method, estimate, error, df,

@@ -319,7 +319,6 @@ def _satterthwaite(
             left = np.hstack([u[:, :, place], v[:, :, place]])
             right = np.hstack([u[:, :, place] @ omega - v[:, :, place], -u[:, :, place]])
         diagonal = (left * right).sum(axis=1)
-        product = left.T @ right
         trace[place] = (own + diagonal).sum()
         if left.shape[0] < left.shape[1]:
             df[place] = ((np.diag(own) + left @ right.T) ** 2).sum()

@@ -12,11 +12,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
+from tne_eval.impact.inference import TIE
 from tne_eval.impact.simplex import DonorPanel, donor_panel, simplex_weights
 from tne_eval.results import frame_html
 
-# Statistics nearer than this share of their size are the same one; residuals below _NOTHING of the spread are 0.
-_TIE, _NOTHING = 1e-9, 1e-10
+# Residuals below this share of the spread are 0.
+_NOTHING = 1e-10
 # Effects tried inside the interval, doublings of its reach before it is called infinite, halvings of its ends.
 _GRID, _DOUBLINGS, _HALVINGS = 201, 40, 40
 _SCHEMES = ("moving block", "iid")
@@ -234,7 +235,7 @@ def _residuals(panel: DonorPanel, effects: np.ndarray) -> np.ndarray:
 def _p_value(residuals: np.ndarray, places: np.ndarray) -> tuple[float, float]:
     """S_1 and its p."""
     statistics = np.abs(residuals)[places].sum(1) / math.sqrt(places.shape[1])
-    return float(statistics[0]), float(np.mean(statistics >= statistics[0] * (1 - _TIE)))
+    return float(statistics[0]), float(np.mean(statistics >= statistics[0] * (1 - TIE)))
 
 
 def _automatic_grid(

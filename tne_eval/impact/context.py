@@ -145,13 +145,16 @@ def put_in_context(result: ImpactResult, panel: pd.DataFrame, place: Territory) 
 def _cost_a_pupil(panel: pd.DataFrame, place: Territory) -> tuple[float, float] | None:
     """Range of the budgets announced over the pupils of écoles and collèges of the territory."""
     budget = next((figure for figure in place.figures if figure.id == "budget"), None)
-    pupils = sum(_latest(panel, variable, place.departement) for variable in ("ips_ecole_pupils", "college_pupils"))
+    pupils = sum(
+        latest_total(panel, variable, place.departement) for variable in ("ips_ecole_pupils", "college_pupils")
+    )
     if budget is None or not pupils > 0:
         return None
     ends = (budget.low, budget.high) if budget.value is None else (budget.value, budget.value)
     return ends[0] / pupils, ends[1] / pupils
 
 
-def _latest(panel: pd.DataFrame, variable: str, departement: str) -> float:
+def latest_total(panel: pd.DataFrame, variable: str, departement: str) -> float:
+    """Total over its groups of a variable of a département, in the latest period that has one; NaN without any."""
     rows = panel[(panel["variable"] == variable) & (panel["unit"] == departement) & panel["value"].notna()]
     return float(rows.loc[rows["period"] == rows["period"].max(), "value"].sum()) if len(rows) else math.nan

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pandas as pd
 
-from tne_eval.catalog import Territory, list_territories
+from tne_eval.catalog import list_territories
 from tne_eval.errors import DesignError
+from tne_eval.impact.context import latest_total
 from tne_eval.impact.dose import DoseResponse, dose_response
 from tne_eval.impact.estimate import estimate_impact
 from tne_eval.impact.plan import exposure_date
 from tne_eval.indicators import indicator_tables
+from tne_eval.results import ImpactResult
 
 EVALUATIONS = (
     "skill_cp_syllables",
@@ -29,14 +32,14 @@ def territory_doses(panel: pd.DataFrame) -> pd.DataFrame:
     last = int(panel.loc[panel["period_type"] == "exam_session", "period"].max())
     rows = []
     for place in list_territories():
-        pupils = _latest(panel, "college_pupils", place.departement)
+        pupils = latest_total(panel, "college_pupils", place.departement)
         budget = next((figure for figure in place.figures if figure.id == "budget"), None)
         euros = math.nan if budget is None else budget.likely if budget.value is None else budget.value
         exposed = exposure_date(place, "", "likely")
         rows.append(
             {
                 "territory": place.id,
-                "attendances": 100 * _latest(panel, "tne_attendances", place.departement) / pupils,
+                "attendances": 100 * latest_total(panel, "tne_attendances", place.departement) / pupils,
                 "euros": euros / pupils,
                 "years": last + 0.5 - (exposed.year + (exposed.month - 1) / 12),
             }
@@ -44,14 +47,18 @@ def territory_doses(panel: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("territory")
 
 
-def dose_responses(design: str, panel: pd.DataFrame) -> dict[str, DoseResponse]:
+def dose_responses(
+    design: str, panel: pd.DataFrame, results: Mapping[str, ImpactResult] | None = None
+) -> dict[str, DoseResponse]:
     """Slope of each territory's own estimate on each dose, where four territories or more have both.
 
-    The estimates are those of `estimate_impact` territory by territory: net of the controls of each. Raises what it
-    raises.
+    The estimates are those of `estimate_impact` territory by territory: net of the controls of each; `results` are
+    these, where they are already known. Raises what it raises.
     """
+    if results is None:
+        results = {place.id: estimate_impact(design, panel, place.id) for place in list_territories()}
     doses = territory_doses(panel)
-    estimates = pd.Series({place.id: _estimate(design, panel, place) for place in list_territories()}, dtype=float)
+    estimates = pd.Series({id: found.estimate for id, found in results.items()}, dtype=float)
     found = {}
     for name in doses:
         known = doses[name].notna() & estimates.reindex(doses.index).notna()
@@ -79,13 +86,3 @@ def snee_doses(panel: pd.DataFrame) -> dict[str, DoseResponse]:
         common = change.index.intersection(dose.index.astype(str))
         found[id] = dose_response(change[common], dose[common])
     return found
-
-
-def _estimate(design: str, panel: pd.DataFrame, place: Territory) -> float:
-    found = estimate_impact(design, panel, place.id).estimate
-    return math.nan if found is None else found
-
-
-def _latest(panel: pd.DataFrame, variable: str, departement: str) -> float:
-    rows = panel[(panel["variable"] == variable) & (panel["unit"] == departement) & panel["value"].notna()]
-    return float(rows.loc[rows["period"].idxmax(), "value"]) if len(rows) else math.nan

@@ -196,6 +196,10 @@ def coded(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
             occurs[step] = True
             return np.take(np.cumsum(occurs) - 1, step), np.flatnonzero(occurs) + first
     code, labels = pd.factorize(column)
+    if (code < 0).any():
+        raise DesignError(
+            f"column {column.name!r} holds missing labels", where=f"rows {listed(np.flatnonzero(code < 0))}"
+        )
     labels = np.asarray(labels)
     try:
         order = np.argsort(labels)

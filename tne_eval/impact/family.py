@@ -48,8 +48,9 @@ def estimate_family(family: str, panel: pd.DataFrame, territory: str | None = No
     plans = [plan for plan in list_designs() if plan.family == family]
     if not plans:
         raise UnknownNameError("family", family, sorted({plan.family for plan in list_designs() if plan.family}))
-    if len({plan.strata for plan in plans}) > 1:
-        raise DesignError(f"the designs of {family!r} have other strata", why="their re-assignments must be the same")
+    if len({(plan.strata, plan.treated) for plan in plans}) > 1:
+        why = "their re-assignments must be the same"
+        raise DesignError(f"the designs of {family!r} have other strata or other territories", why=why)
     comparisons = [compare(plan.id, panel, territory) for plan in plans]
     held = [item for item in comparisons if not refusal_of(item)]
     if not held:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tne_eval.impact.inference import _TIE, _ends
+from tne_eval.impact.inference import TIE, accepted_ends
 
 # Points of the effect axis at which the rescaled test is tried, and of each bracket that narrows an end.
 _GRID, _NARROW, _ROUNDS = 401, 41, 5
@@ -57,7 +57,7 @@ def studentized_variances(contrasts: np.ndarray, change: np.ndarray, groups: lis
 def ratio(difference: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Difference over its error; infinite where the error is zero and the difference is not."""
     scale = np.abs(difference).max()
-    known = np.where(np.abs(difference) > _TIE * scale, difference, 0.0)
+    known = np.where(np.abs(difference) > TIE * scale, difference, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(known == 0, 0.0, known / np.sqrt(variance))
 
@@ -68,7 +68,7 @@ def studentized_p(difference: np.ndarray, variance: np.ndarray) -> np.ndarray:
     Ratios are compared by their cross products, which are defined where an error is zero.
     """
     size, error = np.abs(difference), np.sqrt(variance)
-    return np.mean(size * error[0] >= size[0] * error * (1 - _TIE), axis=0)
+    return np.mean(size * error[0] >= size[0] * error * (1 - TIE), axis=0)
 
 
 def invert_studentized(
@@ -91,14 +91,14 @@ def invert_studentized(
     def accepting(x: np.ndarray) -> np.ndarray:
         own = np.abs(c - x[:, None] * b) * np.sqrt(alone[0])
         variance = np.maximum(alone + x[:, None] * (square * x[:, None] - 2 * cross), 0)
-        return np.sum(own >= np.abs(x)[:, None] * np.sqrt(variance) * (1 - _TIE), axis=1)
+        return np.sum(own >= np.abs(x)[:, None] * np.sqrt(variance) * (1 - TIE), axis=1)
 
-    needed = math.floor(alpha * len(c) + _TIE) + 1
-    always = square <= _TIE
+    needed = math.floor(alpha * len(c) + TIE) + 1
+    always = square <= TIE
     if always.sum() >= needed:
         return -math.inf, math.inf
     far = (np.where(always, side * math.inf, reach(root, axis=1)) for side, reach in ((-1, np.min), (1, np.max)))
-    low, high = _ends(*far, alpha)
+    low, high = accepted_ends(*far, alpha)
     low, high = (_farthest(root, bound, accepting, needed) for bound in (low, high))
     return float(scale * (estimate + low)), float(scale * (estimate + high))
 
@@ -111,7 +111,7 @@ def _quartic_roots(
     A complex root is given as 0, where every assignment accepts; so are those of the assignments that accept at every
     x, the observed one and its complement, whose `square` is zero.
     """
-    roots, bounded, v0 = np.zeros((len(c), 4)), square > _TIE, alone[0]
+    roots, bounded, v0 = np.zeros((len(c), 4)), square > TIE, alone[0]
     c, b, alone, cross, square = (part[bounded] for part in (c, b, alone, cross, square))
     companion = np.zeros((len(c), 4, 4))
     companion[:, [1, 2, 3], [0, 1, 2]] = 1
@@ -146,7 +146,7 @@ def fit_variance(residual: np.ndarray, leverage: np.ndarray, size: np.ndarray) -
     square = residual**2 / (1 - leverage)[:, None]
     inverse = (size.min() / size)[:, None]
     overall = square.mean(axis=0)
-    if np.ptp(inverse) <= _TIE:
+    if np.ptp(inverse) <= TIE:
         return np.ones_like(square)
     square = square / np.where(overall > 0, overall, 1)
     weight = np.ones_like(square)
@@ -183,7 +183,7 @@ def variance_exponent(
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = square / square.mean(axis=0)
     slope, level = np.zeros(square.shape[1]), np.zeros(square.shape[1])
-    for _ in range(_SCORING if spread > _TIE else 0):
+    for _ in range(_SCORING if spread > TIE else 0):
         error = relative / np.exp(level + np.outer(distance, slope)) - 1
         # A step of scoring that goes far is cut: the first ones may overshoot.
         level, slope = level + np.clip(error.mean(axis=0), -1, 1), slope + np.clip(distance @ error / spread, -1, 1)
@@ -224,7 +224,7 @@ def rescaled_p(
     for part in (slice(start, start + step) for start in range(0, len(row), step)):
         placebo = np.abs(rescaled_placebos(contrasts, change[:, part], row[part], size, groups))
         own = placebo[row[part], np.arange(placebo.shape[1])]
-        shares.append(np.mean(placebo >= own * (1 - _TIE), axis=0))
+        shares.append(np.mean(placebo >= own * (1 - TIE), axis=0))
     return np.concatenate(shares)
 
 
@@ -246,7 +246,7 @@ def invert_rescaled(
     def accepted(theta: np.ndarray) -> np.ndarray:
         # cos θ times the change less the effect: the test does not depend on the scale, and θ = ±π/2 is its limit.
         columns = np.outer(change - estimate * indicator, np.cos(theta)) - np.outer(indicator, scale * np.sin(theta))
-        return rescaled_p(contrasts, columns, np.zeros(len(theta), int), size, groups) > alpha + _TIE
+        return rescaled_p(contrasts, columns, np.zeros(len(theta), int), size, groups) > alpha + TIE
 
     grid = np.linspace(-np.pi / 2, np.pi / 2, _GRID)
     inside = np.flatnonzero(accepted(grid))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 # Two statistics that differ by less than this share of their size are the same one, computed in another order.
-_TIE = 1e-9
+TIE = 1e-9
 
 
 def permutation_p(statistics: np.ndarray) -> float:
@@ -16,7 +16,7 @@ def permutation_p(statistics: np.ndarray) -> float:
     statistics : (S,) from `contrasts @ change`. Fisher (1935); MacKinnon and Webb (2020) for few treated clusters.
     """
     size = np.abs(statistics)
-    return float(np.mean(size >= size[0] * (1 - _TIE)))
+    return float(np.mean(size >= size[0] * (1 - TIE)))
 
 
 def _acceptance(
@@ -38,9 +38,9 @@ def _acceptance(
     return low, high
 
 
-def _ends(low: np.ndarray, high: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+def accepted_ends(low: np.ndarray, high: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """An effect is kept while more than `alpha` of the assignments accept it: each end is one order statistic."""
-    rank = math.floor(alpha * low.shape[-1] + _TIE)
+    rank = math.floor(alpha * low.shape[-1] + TIE)
     return np.partition(low, rank)[..., rank], np.partition(high, -rank - 1)[..., -rank - 1]
 
 
@@ -61,7 +61,7 @@ def invert_interval(
     """
     statistics = contrasts @ change
     accepted = _acceptance(statistics, statistics[0], contrasts @ np.asarray(treated, dtype=float))
-    low, high = _ends(*accepted, alpha)
+    low, high = accepted_ends(*accepted, alpha)
     return float(low), float(high)
 
 
@@ -81,17 +81,29 @@ def minimum_detectable_effect(
     -------
     The effect, in the unit of `change`, or None where the assignments are too few to reject at this level.
     """
+    found = placebo_intervals(contrasts, change, alpha)
+    return None if found is None else smallest_detected(*found, power)
+
+
+def placebo_intervals(contrasts: np.ndarray, change: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """(low, high), each (S,): the interval of each assignment, taken in turn for the treated one; None where the
+    assignments are too few to reject at this level."""
     count = len(contrasts)
-    if math.floor(alpha * count + _TIE) == 0:
+    if math.floor(alpha * count + TIE) == 0:
         return None
     statistics = contrasts @ change
     chosen = (contrasts > 0).astype(float)
-    below, above = np.empty(count), np.empty(count)
+    low, high = np.empty(count), np.empty(count)
     for block in np.array_split(np.arange(count), max(1, count // 256)):
         accepted = _acceptance(statistics, statistics[block, None], chosen[block] @ contrasts.T)
-        below[block], above[block] = _ends(*accepted, alpha)
-    needed = math.ceil(power * count - _TIE) - 1
-    return float(max(np.sort(-below)[needed], np.sort(above)[needed]))
+        low[block], high[block] = accepted_ends(*accepted, alpha)
+    return low, high
+
+
+def smallest_detected(low: np.ndarray, high: np.ndarray, power: float) -> float:
+    """The effect which carries a share `power` of these intervals off 0, whatever its sign."""
+    needed = math.ceil(power * len(low) - TIE) - 1
+    return float(max(np.sort(-low)[needed], np.sort(high)[needed]))
 
 
 def placebo_reference(
@@ -104,13 +116,13 @@ def placebo_reference(
     """
     size = np.sort(np.abs(placebos))
     count = len(size)
-    beyond = count - np.searchsorted(size, abs(estimate) * (1 - _TIE))
+    beyond = count - np.searchsorted(size, abs(estimate) * (1 - TIE))
     p_value = float((1 + beyond) / (1 + count))
     # An effect is kept while 1 + #{|placebo| ≥ distance} > alpha (1 + count): up to the k-th largest placebo.
-    kept = math.floor(alpha * (1 + count) + _TIE)
+    kept = math.floor(alpha * (1 + count) + TIE)
     if kept == 0:
         return p_value, -math.inf, math.inf, None
     reach = float(size[count - kept])
-    needed = math.ceil(power * count - _TIE) - 1
+    needed = math.ceil(power * count - TIE) - 1
     mde = reach + float(max(np.sort(-placebos)[needed], np.sort(placebos)[needed]))
     return p_value, estimate - reach, estimate + reach, mde

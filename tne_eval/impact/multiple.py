@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
-from tne_eval.impact.inference import _TIE
+from tne_eval.impact.inference import TIE
 from tne_eval.results import frame_html
 
 
@@ -101,7 +101,7 @@ def adjust_familywise(statistics: ArrayLike) -> AdjustedP:
     Raises DesignError.
     """
     size = np.abs(_table(statistics))
-    alone = _shares(size)
+    alone = p_of_each(size)
     return AdjustedP(
         statistic=np.array(statistics, dtype=float)[0],
         p_value=alone[0],
@@ -145,7 +145,7 @@ def equivalence_p(contrasts: np.ndarray, change: ArrayLike, treated: ArrayLike, 
     shares = []
     for sign in (1, -1):
         statistic = sign * (contrasts @ (values - sign * margin * flags))
-        slack = _TIE * float(np.abs(statistic).max())
+        slack = TIE * float(np.abs(statistic).max())
         shares.append(float(np.mean(statistic <= statistic[0] + slack)))
     return max(shares)
 
@@ -158,15 +158,15 @@ def excluded_effects(low: float, high: float, alpha: float = 0.05) -> ExcludedEf
 
 def _reach(largest: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """At least the observed, up to rounding; an infinite one is reached by infinite ones only."""
-    slack = np.where(np.isfinite(observed), _TIE * np.abs(observed), 0)
+    slack = np.where(np.isfinite(observed), TIE * np.abs(observed), 0)
     return largest >= observed - slack
 
 
-def _shares(size: np.ndarray) -> np.ndarray:
+def p_of_each(size: np.ndarray) -> np.ndarray:
     """(S, m) p-value that each assignment would have if it were the observed one."""
     shares = np.empty_like(size)
     for column, values in enumerate(size.T):
-        shares[:, column] = 1 - np.searchsorted(np.sort(values), values * (1 - _TIE)) / len(values)
+        shares[:, column] = 1 - np.searchsorted(np.sort(values), values * (1 - TIE)) / len(values)
     return shares
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,12 +21,11 @@ from tne_eval.impact.few_treated import (
     studentized_variances,
 )
 from tne_eval.impact.inference import (
-    _TIE,
-    _acceptance,
-    _ends,
+    TIE,
     invert_interval,
-    minimum_detectable_effect,
     permutation_p,
+    placebo_intervals,
+    smallest_detected,
 )
 from tne_eval.results import frame_html
 
@@ -219,8 +217,9 @@ def power_curve(
         raise DesignError(f"target is {target!r}", why="a share between 0 and 1 is needed")
     contrasts = assign(labels, mask, max_enumeration=draws + 1, draws=draws, seed=seed).contrasts
     if size is None:
-        power = _plain_power(contrasts, values, added, alpha)
-        mde = minimum_detectable_effect(contrasts, values, alpha=alpha, power=target)
+        found = placebo_intervals(contrasts, values, alpha)
+        power = np.zeros(len(added)) if found is None else _plain_power(*found, contrasts @ values, added)
+        mde = None if found is None else smallest_detected(*found, target)
     else:
         share = _rescaled_power(contrasts, values, sizes, alpha)
         power = np.array([share(effect) for effect in added])
@@ -232,17 +231,9 @@ def power_curve(
 # ---- power
 
 
-def _plain_power(contrasts: np.ndarray, change: np.ndarray, effects: np.ndarray, alpha: float) -> np.ndarray:
+def _plain_power(low: np.ndarray, high: np.ndarray, statistics: np.ndarray, effects: np.ndarray) -> np.ndarray:
     """An effect added to a placebo is rejected where it carries the interval of this placebo off 0."""
-    count = len(contrasts)
-    if math.floor(alpha * count + _TIE) == 0:
-        return np.zeros(len(effects))
-    statistics, chosen = contrasts @ change, (contrasts > 0).astype(float)
-    low, high = np.empty(count), np.empty(count)
-    for block in np.array_split(np.arange(count), max(1, count // 256)):
-        accepted = _acceptance(statistics, statistics[block, None], chosen[block] @ contrasts.T)
-        low[block], high[block] = _ends(*accepted, alpha)
-    slack = _TIE * float(np.abs(statistics).max())
+    slack = TIE * float(np.abs(statistics).max())
     return np.mean((low[:, None] + effects > slack) | (high[:, None] + effects < -slack), axis=0)
 
 
@@ -253,7 +244,7 @@ def _rescaled_power(
 
     def share(effect: float) -> float:
         columns = change[:, None] + effect * (contrasts > 0).T
-        return float(np.mean(rescaled_p(contrasts, columns, rows, size, groups) <= alpha + _TIE))
+        return float(np.mean(rescaled_p(contrasts, columns, rows, size, groups) <= alpha + TIE))
 
     return share
 
@@ -316,7 +307,7 @@ def checked_inputs(
         raise DesignError(f"{name} holds values of zero or less", where=f"at {np.flatnonzero(sizes <= 0).tolist()}")
     used = np.isin(labels, labels[flags])
     values, flags, labels = values[used], flags[used], labels[used]
-    if np.ptp(values) <= _TIE * np.abs(values).max():
+    if np.ptp(values) <= TIE * np.abs(values).max():
         raise DesignError("the changes of all clusters are equal", why="a test compares the effect with their spread")
     return values, flags, labels, None if sizes is None else sizes[used]
 

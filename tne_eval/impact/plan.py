@@ -17,7 +17,6 @@ from tne_eval.indicators import indicator_table
 from tne_eval.sources import academie_of
 from tne_eval.sources.periods import first_exposed
 
-DATES = ("earliest", "likely", "latest")
 # What a département counts for in the means: as much as any other, as the plans declare, or its size.
 WEIGHTS = ("equal", "size")
 # Why a design cannot be applied, and what to change; the French words are in sentences.toml, under [verdict].
@@ -229,5 +228,7 @@ def _size(plan: Design, panel: pd.DataFrame, units: Sequence[str]) -> np.ndarray
         return None
     rows = panel[(panel["variable"] == plan.size) & (panel["unit_type"] == "departement")]
     totals = rows.groupby(["unit", "period"], observed=True)["value"].sum().groupby("unit", observed=True).mean()
+    # A sum takes a hidden value for 0.
+    totals = totals.where(rows["value"].notna().groupby(rows["unit"], observed=True).all())
     sizes = totals.reindex(units).to_numpy(dtype=float)
     return sizes if np.isfinite(sizes).all() and (sizes > 0).all() else None

@@ -29,7 +29,7 @@ from tne_eval.impact.plan import (
 from tne_eval.impact.sensitivity import adjust_change, leave_one_out
 from tne_eval.impact.specification import SpecificationCurve, specification_curve
 from tne_eval.impact.synthetic import synthetic_control, synthetic_did
-from tne_eval.indicators import indicator_table
+from tne_eval.indicators import indicator_tables
 from tne_eval.indicators.snee_regions import region_table
 from tne_eval.sources.geography import region_of
 
@@ -114,29 +114,33 @@ def curve_of_specifications(
     """The effect under every combination of design, window, adjustment and estimator that the designs call defensible.
 
     assessed : by design, what `assess_robustness` gave for it: its estimators join the curve. The joint tests of the
-    curve need specifications that share their re-assignments. Raises DesignError where no design can be applied.
+    curve need specifications that share their re-assignments. Raises DesignError where no design can be
+    applied, or where their levels are not the same.
     """
     choices, statistics = [], []
-    for design in designs:
-        comparison = compare(design, panel, territory)
-        if refusal_of(comparison):
-            continue
+    held = [item for design in designs if not refusal_of(item := compare(design, panel, territory))]
+    if not held:
+        raise DesignError("none of the designs can be applied", where=territory or "pair")
+    if len(levels := {item.plan.alpha for item in held}) > 1:
+        raise DesignError("the designs have other levels", why=f"alpha is {', '.join(map(str, sorted(levels)))}")
+    for comparison in held:
+        design = comparison.plan.id
         contrasts = assignments_of(comparison).contrasts
+        covariates = indicator_tables(comparison.plan.covariates, panel)
         for name, window in windows_of(comparison).items():
-            shared = {"design": design, "window": name, "estimator": "did"}
-            choices.append(shared | {"adjusted": False})
+            named = {"design": design, "window": name, "estimator": "did"}
+            choices.append(named | {"adjusted": False})
             statistics.append(contrasts @ change_of(comparison, window).to_numpy())
             with suppress(DesignError):
-                adjusted = _adjusted(comparison, panel, window)
+                adjusted = _adjusted(comparison, covariates, window)
                 if adjusted is not None:
-                    choices.append(shared | {"adjusted": True})
+                    choices.append(named | {"adjusted": True})
                     statistics.append(contrasts @ adjusted.to_numpy())
         for estimator, found in assessed[design].statistics.items() if assessed and design in assessed else ():
             choices.append({"design": design, "window": "main", "estimator": estimator, "adjusted": False})
             statistics.append(found)
-    if not choices:
-        raise DesignError("none of the designs can be applied", where=territory or "pair")
-    return specification_curve(pd.DataFrame(choices), statistics, alpha=comparison.plan.alpha)
+    shared = len({(tuple(item.table.index), item.treated, item.strata) for item in held}) == 1
+    return specification_curve(pd.DataFrame(choices), statistics, alpha=held[0].plan.alpha, shared=shared)
 
 
 def _synthetic(estimator: str, comparison: Comparison) -> tuple[np.ndarray, float]:
@@ -178,7 +182,7 @@ def _pools(comparison: Comparison, panel: pd.DataFrame, contrasts: np.ndarray, r
     statistics = contrasts @ change_of(comparison).to_numpy()
     rows = [_row(statistics, id="main", controls=len(comparison.controls))]
     try:
-        adjusted = _adjusted(comparison, panel, comparison.window)
+        adjusted = _adjusted(comparison, indicator_tables(comparison.plan.covariates, panel), comparison.window)
         if adjusted is not None:
             rows.append(_row(contrasts @ adjusted.to_numpy(), id="composition", controls=len(comparison.controls)))
     except DesignError as error:
@@ -193,20 +197,21 @@ def _pools(comparison: Comparison, panel: pd.DataFrame, contrasts: np.ndarray, r
     return pd.DataFrame(rows)
 
 
-def _adjusted(comparison: Comparison, panel: pd.DataFrame, window: Window) -> pd.Series | None:
-    """Change net of that of the covariates of the design; None where it names none."""
+def _adjusted(comparison: Comparison, covariates: Mapping[str, pd.DataFrame], window: Window) -> pd.Series | None:
+    """Change net of that of the covariates, tables of indicators by id; None without any."""
     plan = comparison.plan
-    if not plan.covariates:
+    if not covariates:
         return None
     changes = {}
-    for name in plan.covariates:
+    for name, table in covariates.items():
         # The pupils of an exam session are those of the school year that it ends.
         lag = int(get_indicator(plan.outcome).period_type == "exam_session") - int(
             get_indicator(name).period_type == "exam_session"
         )
-        table = indicator_table(name, panel).reindex(comparison.table.index)
         changes[name] = change_between(
-            table, [period - lag for period in window.pre], [period - lag for period in window.post]
+            table.reindex(comparison.table.index),
+            [period - lag for period in window.pre],
+            [period - lag for period in window.post],
         )
     return adjust_change(change_of(comparison, window), pd.DataFrame(changes), comparison.treated, comparison.strata)
 

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from tne_eval.errors import DesignError
-from tne_eval.impact.inference import _TIE, permutation_p
+from tne_eval.impact.inference import TIE, permutation_p
+from tne_eval.impact.multiple import p_of_each
 from tne_eval.results import frame_html
 
 
@@ -45,7 +46,7 @@ class SpecificationCurve:
 
 
 def specification_curve(
-    choices: pd.DataFrame, statistics: list[ArrayLike], *, alpha: float = 0.05
+    choices: pd.DataFrame, statistics: list[ArrayLike], *, alpha: float = 0.05, shared: bool = True
 ) -> SpecificationCurve:
     """Estimates of k specifications, sorted, with the joint tests of Simonsohn, Simmons and Nelson (2020).
 
@@ -54,6 +55,7 @@ def specification_curve(
     choices : (k, …) one row per specification, a column for each choice; each row stands once.
     statistics : k arrays (S_k,) of the estimate under re-assignments of the treatment, the observed one first. The
         joint tests need the same re-assignments, in the same order, in all of them.
+    shared : whether they are the same; arrays of other lengths never are.
 
     Raises DesignError on no specification, another number of arrays than of rows, a specification that stands twice,
     and arrays that are empty or hold missing values.
@@ -74,7 +76,7 @@ def specification_curve(
     )
     estimates = frame["estimate"].to_numpy()
     joint = (None, None, None)
-    if len({len(item) for item in arrays}) == 1:
+    if shared and len({len(item) for item in arrays}) == 1:
         joint = _joint(np.column_stack(arrays), alpha)
     median = float(np.median(estimates))
     return SpecificationCurve(
@@ -95,13 +97,5 @@ def _joint(table: np.ndarray, alpha: float) -> tuple[float, float, float]:
     above = np.mean(table > 0, axis=1)
     one_side = np.maximum(above, np.mean(table < 0, axis=1))
     # The p that each re-assignment would have had in each specification: its rank among all of them.
-    size = np.abs(table)
-    order = np.sort(size, axis=0)
-    p_values = np.column_stack(
-        [
-            1 - np.searchsorted(order[:, column], size[:, column] * (1 - _TIE)) / len(table)
-            for column in range(table.shape[1])
-        ]
-    )
-    significant = np.mean(p_values <= alpha + _TIE, axis=1)
-    return tuple(float(np.mean(item >= item[0] - _TIE * max(1.0, item[0]))) for item in (median, one_side, significant))
+    significant = np.mean(p_of_each(np.abs(table)) <= alpha + TIE, axis=1)
+    return tuple(float(np.mean(item >= item[0] - TIE * max(1.0, item[0]))) for item in (median, one_side, significant))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tne_eval.catalog import get_design, list_territories
 from tne_eval.errors import DesignError
-from tne_eval.impact.group_time import AggregatedEffects, aggregate_effects, group_time_from_wide
+from tne_eval.impact.group_time import aggregate_effects, group_time_from_wide
 from tne_eval.impact.impute import impute_effects
 from tne_eval.impact.inference import permutation_p
 from tne_eval.impact.plan import first_periods, outcome_of
@@ -27,9 +27,8 @@ class StaggeredEffect:
     imputed : the same mean by imputation (Borusyak, Jaravel and Spiess 2024).
     p_value, smallest_p : of `estimate` when the cohorts are drawn by lot among the départements; `placebo` : (S,) the
         estimate under each draw, the observed one first.
-    dynamic : effects by time since exposure, with their covariance.
-    territories : those in it; left_out : those whose only exposed period is one that the design sets apart, which are
-        in neither group.
+    territories : those in it; left_out : those without data, or whose exposure comes after the last period that the
+        design keeps, which are in neither group.
     """
 
     estimate: float
@@ -37,7 +36,6 @@ class StaggeredEffect:
     p_value: float
     smallest_p: float
     placebo: np.ndarray = field(repr=False)
-    dynamic: AggregatedEffects = field(repr=False)
     territories: tuple[str, ...]
     left_out: tuple[str, ...]
 
@@ -67,7 +65,6 @@ def estimate_staggered(design: str, panel: pd.DataFrame, date: str = "likely") -
     if np.isnan(cohorts).all():
         raise DesignError("no territory has an exposed period in these data", remedy="take a panel of later periods")
     outcomes = table.to_numpy()
-    effects = group_time_from_wide(outcomes, cohorts, times=times, units=table.index.to_numpy())
     rng = np.random.default_rng(plan.seed)
     orders = [np.arange(len(cohorts)), *(rng.permutation(len(cohorts)) for _ in range(_DRAWS))]
     placebo = np.array([_simple(outcomes, cohorts[order], times) for order in orders])
@@ -79,7 +76,6 @@ def estimate_staggered(design: str, panel: pd.DataFrame, date: str = "likely") -
         p_value=permutation_p(placebo),
         smallest_p=1 / len(placebo),
         placebo=placebo,
-        dynamic=aggregate_effects(effects, "dynamic"),
         territories=tuple(names[unit] for unit in table.index if unit in first),
         left_out=tuple(sorted(names[unit] for unit in late)),
     )

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from tne_eval.errors import DesignError
+from tne_eval.impact.inference import TIE
 from tne_eval.impact.simplex import DonorPanel, Donors, did_weights, donor_panel, numbers, refuse, simplex_weights
 from tne_eval.results import frame_html
 
-# Statistics nearer than this share of their size are the same one, computed in another order.
-_TIE = 1e-9
 # Share of the spread of the data below which a fit is exact and a change is none.
 _NOTHING = 1e-10
 # Placebo sets fitted together, which bounds memory.
@@ -291,7 +290,7 @@ def _measures(gaps: np.ndarray, panel: DonorPanel) -> tuple[np.ndarray, ...]:
 
 def _share(placebos: np.ndarray, observed: float) -> float:
     """Share at least as large as the observed one, which is counted too."""
-    slack = _TIE * abs(observed) if math.isfinite(observed) else 0.0
+    slack = TIE * abs(observed) if math.isfinite(observed) else 0.0
     return float((1 + np.sum(placebos >= observed - slack)) / (1 + len(placebos)))
 
 

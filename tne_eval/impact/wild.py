@@ -10,13 +10,12 @@ import pandas as pd
 
 from tne_eval.errors import DesignError
 from tne_eval.impact.cells import Controls, PanelCells, controls, cr1_factor, panel_cells, project, projected_treatment
+from tne_eval.impact.inference import TIE
 from tne_eval.impact.panel_did import too_few
 from tne_eval.results import frame_html
 
 SIGNS = ("rademacher", "webb")
 _WEBB = np.sqrt([0.5, 1.0, 1.5])
-# Two statistics that differ by less than this share of their size are the same one, computed in another order.
-_TIE = 1e-9
 # The interval is sought up to this many errors from the estimate, then refined by so many halvings.
 _REACH, _WIDEN, _HALVINGS = 1e6, 1.25, 60
 _BATCH = 2048
@@ -190,7 +189,7 @@ def _p_value(drawn: _Draws, effect: float, exact: bool) -> float:
     """p of an effect: |t| compared by their squares, without division."""
     numerator = (drawn.n0 - effect * drawn.n1) ** 2 * drawn.variance
     variance = np.maximum(drawn.v0 - 2 * effect * drawn.v1 + effect**2 * drawn.v2, 0)
-    beyond = int((numerator >= (1 - _TIE) * (drawn.estimate - effect) ** 2 * variance).sum())
+    beyond = int((numerator >= (1 - TIE) * (drawn.estimate - effect) ** 2 * variance).sum())
     return beyond / len(numerator) if exact else (1 + beyond) / (1 + len(numerator))
 
 

@@ -188,16 +188,17 @@ def gather_synthesis(panel: pd.DataFrame) -> SynthesisFacts:
     """Compute the facts of the synthesis from a panel of real figures."""
     refuse_simulated(panel)
     places = tuple(list_territories())
+    primary = {place.id: estimate_impact(PRIMARY_DESIGN, panel, place.id) for place in places}
     together = [get_design(NAIVE_DESIGN), *(plan for plan in list_designs() if plan.family == GAPS)]
     return SynthesisFacts(
         panel=panel,
         territories=places,
-        primary={place.id: estimate_impact(PRIMARY_DESIGN, panel, place.id) for place in places},
+        primary=primary,
         pair=estimate_impact(PRIMARY_DESIGN, panel),
         naive_pair=estimate_impact(NAIVE_DESIGN, panel),
         gaps=estimate_family(GAPS, panel),
         robustness=assess_robustness(NAIVE_DESIGN, panel),
-        doses=dose_responses(PRIMARY_DESIGN, panel),
+        doses=dose_responses(PRIMARY_DESIGN, panel, primary),
         staggered={plan.id: estimate_staggered(plan.id, panel) for plan in together},
         waves=plan_wave([plan.id for plan in together], panel),
         audit=audit_counters(panel),

@@ -190,9 +190,7 @@ def why_text(result: ImpactResult) -> str:
             alpha=percent(100 * design.alpha, 0),
         )
     name = verdict_key(result)
-    if verdict is Verdict.NOTHING and result.mde is None:
-        name = "nothing_plain"
-    elif verdict is Verdict.UNDERPOWERED and result.mde is None:
+    if verdict is Verdict.UNDERPOWERED and result.mde is None:
         name = "underpowered_unknown"
     elif verdict is Verdict.CREDIBLE and result.low is None:
         name = "credible_one" if len(result.treated) == 1 else "credible_no_range"
