@@ -189,6 +189,19 @@ def test_illectronisme_is_weighted_by_the_people_of_the_departement():
     assert np.isnan(table.loc["80", "illectronisme_percent"]) and table.loc["80", "population_covered_percent"] == 0
 
 
+def test_a_city_of_arrondissements_counts_in_its_intercommunalite():
+    """Populations are by arrondissement, intercommunalités by city: Marseille outweighs Aubagne four to one."""
+    frames = {
+        "illectronisme": pd.DataFrame({"code_epci": ["A", "B"], "taux_illectronisme": [20.0, 10.0]}),
+        "epci": pd.DataFrame({"code_commune": ["13055", "13005"], "epci": ["A", "B"], "departement": ["13", "13"]}),
+        "populations": pd.DataFrame(
+            {"code_commune": ["13201", "13216", "13005"], "population_municipale": [100, 300, 100]}
+        ),
+    }
+    table = ILLECTRONISME.make(frames).set_index("departement")
+    assert table.loc["13", ["illectronisme_percent", "population_covered_percent"]].tolist() == [18, 100]
+
+
 def _campaign(number: int, level: str, parts: list, total, code: str = "002") -> list[dict]:
     return [
         {

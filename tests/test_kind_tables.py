@@ -105,6 +105,23 @@ def test_ecoles_by_area_count_each_school_once():
     assert table["ips_by_area_mean"].to_dict() == {"rural": 90.0, "urban": 110.0}
 
 
+def test_an_arrondissement_takes_the_level_of_its_city():
+    """Files of schools name Marseille by arrondissement, the density grid by commune."""
+    ecoles = pd.DataFrame(
+        {
+            "code_du_departement": "13",
+            "rentree_scolaire": 2021,
+            "uai": [f"013000{number}X" for number in range(6)],
+            "effectifs": np.nan,
+            "ips": [80.0, 90.0, 100.0, 100.0, 110.0, 120.0],
+            "code_insee_de_la_commune": ["13001"] * 3 + ["13201", "13208", "13216"],
+        }
+    )
+    frames = {"densite": _density({"13001": 6, "13055": 1}), "ips_ecoles_2021": ecoles, "ips_ecoles_2022": ecoles[:0]}
+    table = IPS_BY_AREA.make(frames).set_index("area")
+    assert table["ips_by_area_mean"].to_dict() == {"rural": 90.0, "urban": 110.0}
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_no_shipped_kind_under_the_rule(name):
     rule, table = disclosure_rule(), SHIPPED[name]

@@ -96,6 +96,7 @@ def _read(path: Path) -> tuple[dict, bytes]:
 def read_entries(kind: str, folder: Path) -> dict:
     """Entries of one kind in `folder`, by id; every problem of every file at once."""
     entries, problems = {}, []
+    dates = _exposure_dates() if kind == "design" else b""
     for path in sorted(folder.glob("*.toml")):
         data, raw = _read(path)
         name = f"{folder.name}/{path.name}"
@@ -105,7 +106,7 @@ def read_entries(kind: str, folder: Path) -> dict:
                 Problem(name, None, "id", repr(data.get("id")), f"{path.stem!r}, as the file is named", "Rename one.")
             )
         if kind == "design":
-            data["hash"] = hashlib.sha256(raw + _exposure_dates()).hexdigest()
+            data["hash"] = hashlib.sha256(raw + dates).hexdigest()
         entry = make_entry(_KINDS[kind], data, name, own)
         problems += own
         entries[path.stem] = entry

@@ -44,7 +44,6 @@ _PRELOADED = (
     "tne_eval.report.facts",
     "tne_eval.report.sections",
     "scipy.optimize",
-    "typst",
 )
 
 

@@ -161,6 +161,12 @@ def communes_now(
     )
 
 
+def at_communes(communes: pd.Series, values: pd.Series) -> pd.Series:
+    """Values of communes of today; of the city for an arrondissement that has none of its own, missing without any."""
+    city = {code: commune_of_arrondissement(code) for code in communes.dropna().unique()}
+    return communes.map(values).astype(float).fillna(communes.map(city).map(values).astype(float))
+
+
 def departements_of_communes(values: pd.Series, *, file: str, first_row: int = 2) -> pd.Series:
     """`departement_of_commune` on a column; every wrong code is reported with its file, row and column at once."""
     return communes_now(values, file=file, first_row=first_row).map(_departement_prefix)

@@ -12,7 +12,8 @@ import pandas as pd
 from tne_eval.catalog import get_programme, get_source
 from tne_eval.errors import ContractError, MissingDataError, Problem
 from tne_eval.sources.build import find_files
-from tne_eval.sources.communes import commune_of_arrondissement, communes_now
+from tne_eval.sources.communes import at_communes, communes_now
+from tne_eval.sources.density import rural_communes
 from tne_eval.sources.geography import list_departements, list_regions, plain_name, region_of
 from tne_eval.sources.read import read_table
 from tne_eval.sources.tables.snee import IPS_YEAR, conventions_of, listed_of, tie_grants
@@ -22,8 +23,6 @@ SOURCES = ("snee_collectivites", "snee_ecoles")
 SMALL, LARGE, HIGH_RATE, TOP_RATE = 5000, 200_000, 65, 70
 # A published figure is compared at the decimal it is printed with; euros of whole figures where nothing is said.
 _DECIMALS = {"grants": 2, "spending": 2, "spending_mean": -2, "grants_overseas": -3}
-# Levels of the density grid that Insee calls rural (grille communale de densité à sept niveaux).
-_RURAL_FROM = 5
 _SECTORS = {"public": "public", "privé sous contrat": "private", "PUBLIC": "public", "PRIVE": "private"}
 _COLUMNS = [
     "uai",
@@ -238,11 +237,10 @@ def schools_frame(files: SneeFiles, frames: Frames) -> pd.DataFrame:
     table["region"] = table["departement"].map(region_of, na_action="ignore")
     table["sector"] = _first(ips["sector"], pupils["sector"])
     table["ips"] = ips["ips"].astype(float)
-    table["ifn"] = _at(table["commune"], _ifn_of_communes(frames))
-    table["income"] = _at(table["commune"], _income_of_communes(frames))
+    table["ifn"] = at_communes(table["commune"], _ifn_of_communes(frames))
+    table["income"] = at_communes(table["commune"], _income_of_communes(frames))
     table["poverty"] = np.nan
-    level = _at(table["commune"], _levels_of_communes(frames))
-    table["rural"] = (level >= _RURAL_FROM).astype("boolean").mask(level.isna())
+    table["rural"] = rural_communes(table["commune"], frames.get("densite"))
     table["priority"] = pupils["priority"].astype("boolean")
     table["pupils"] = pupils["pupils"].astype(float).fillna(_pupils_of_2022(frames, table.index))
     table["classes"] = pupils["classes"].astype(float).fillna(ties["classes"].astype(float))
@@ -310,12 +308,6 @@ def _pupils_of_2022(frames: Frames, schools: pd.Index) -> pd.Series:
     return raw.set_index("uai")["effectifs"].astype(float).reindex(schools)
 
 
-def _at(communes: pd.Series, values: pd.Series) -> pd.Series:
-    """Values of communes; of the city for an arrondissement that has none of its own."""
-    city = {code: commune_of_arrondissement(code) for code in communes.dropna().unique()}
-    return communes.map(values).astype(float).fillna(communes.map(city).map(values).astype(float))
-
-
 def _mean_by_commune(
     frames: Frames, source: str, column: str, code: Callable[[pd.Series], pd.Series], value: str, weight: str
 ) -> pd.Series:
@@ -336,15 +328,6 @@ def _ifn_of_communes(frames: Frames) -> pd.Series:
 def _income_of_communes(frames: Frames) -> pd.Series:
     """Median income; of communes merged since, the mean of their medians over their people."""
     return _mean_by_commune(frames, "filosofi_communes", "code_commune", lambda codes: codes, "mediane", "nbpers")
-
-
-def _levels_of_communes(frames: Frames) -> pd.Series:
-    """Density level by commune of today; of communes merged since, the densest."""
-    raw = frames.get("densite")
-    if raw is None:
-        return pd.Series(dtype=float)
-    commune = communes_now(raw["code_commune"], file=raw.attrs.get("file", "densite"))
-    return raw["densite"].astype(float).groupby(commune).min()
 
 
 def report_joins(files: SneeFiles, schools: pd.DataFrame, frames: Frames) -> pd.DataFrame:

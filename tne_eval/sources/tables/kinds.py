@@ -9,6 +9,7 @@ import pandas as pd
 
 from tne_eval.catalog import disclosure_rule
 from tne_eval.sources.communes import communes_now
+from tne_eval.sources.density import rural_communes
 from tne_eval.sources.geography import list_departements
 from tne_eval.sources.tables.exams import MIN_CANDIDATES
 from tne_eval.sources.tables.schools import ips_schools
@@ -26,8 +27,6 @@ from tne_eval.sources.tables.spec import (
 )
 
 PRIORITY, AREA = {True: "yes", False: "no"}, {True: "rural", False: "urban"}
-# Levels of the density grid that Insee calls rural (Insee 2022, grille communale de densité à sept niveaux).
-_RURAL_FROM = 5
 
 
 def by_kind(
@@ -79,13 +78,6 @@ def _priority(raw: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _rural(raw: pd.DataFrame) -> pd.DataFrame:
-    """`commune, rural` from the density grid, by commune of today; communes merged since take their densest level."""
-    commune = communes_now(raw["code_commune"], file=raw.attrs.get("file", "densite"))
-    level = raw["densite"].groupby(commune).min().astype(float)
-    return (level >= _RURAL_FROM).rename("rural").rename_axis("commune").reset_index()
-
-
 def make_ips_by_priority(frames: Frames) -> pd.DataFrame:
     """Mean IPS of collèges, each counted once, in priority education and elsewhere."""
     schools = ips_schools(frames, "colleges").merge(_priority(frames["effectifs_colleges"]), on=["uai", "school_year"])
@@ -131,27 +123,27 @@ def make_ivac_by_priority(frames: Frames) -> pd.DataFrame:
     return by_kind(schools, "session", "priority", PRIORITY, *names)
 
 
-def _with_area(schools: pd.DataFrame, commune: pd.Series, frames: Frames, source: str) -> pd.DataFrame:
-    """Schools whose commune is in the density grid, with `rural`; the others are left out."""
-    known = commune.notna()
-    file = frames[source].attrs.get("file", source)
-    return (
-        schools[known].assign(commune=communes_now(commune[known], file=file)).merge(_rural(frames["densite"]))
-    ).rename(columns={"rural": "area"})
+def _with_area(schools: pd.DataFrame, frames: Frames, source: str) -> pd.DataFrame:
+    """Schools whose commune is in the density grid, with `area` true where it is rural; the others are left out."""
+    schools = schools[schools["commune"].notna()]
+    communes = communes_now(schools["commune"], file=frames[source].attrs.get("file", source))
+    rural = rural_communes(communes, frames["densite"])
+    known = rural.notna()
+    return schools[known].assign(area=rural[known].astype(bool))
 
 
 def make_dnb_by_area(frames: Frames) -> pd.DataFrame:
     """DNB of collèges, all séries, in rural communes and elsewhere."""
     names = "dnb_present_by_area", "dnb_success_by_area_percent"
     schools = _success(frames["dnb_etablissement"], *names)
-    schools = _with_area(schools.drop(columns="commune"), schools["commune"], frames, "dnb_etablissement")
+    schools = _with_area(schools, frames, "dnb_etablissement")
     return by_kind(schools, "session", "area", AREA, *names)
 
 
 def make_ips_by_area(frames: Frames) -> pd.DataFrame:
     """Mean IPS of écoles, each counted once, in rural communes and elsewhere."""
     schools = ips_schools(frames, "ecoles").rename(columns={"ips": "ips_by_area_mean"})
-    schools = _with_area(schools.drop(columns="commune"), schools["commune"], frames, "ips_ecoles_2021")
+    schools = _with_area(schools, frames, "ips_ecoles_2021")
     return by_kind(schools, "school_year", "area", AREA, None, "ips_by_area_mean")
 
 

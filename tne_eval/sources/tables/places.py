@@ -9,7 +9,7 @@ import pandas as pd
 
 from tne_eval.catalog import get_source
 from tne_eval.errors import ContractError, Problem
-from tne_eval.sources.communes import communes_now
+from tne_eval.sources.communes import commune_of_arrondissement, communes_now
 from tne_eval.sources.geography import list_departements
 from tne_eval.sources.tables.groups import weighted_quantile
 from tne_eval.sources.tables.schools import FRANCE
@@ -169,7 +169,9 @@ def make_illectronisme(frames: Frames) -> pd.DataFrame:
             "departement": members["departement"],
         }
     ).drop_duplicates("commune")
+    # Populations are given by arrondissement, the communes of an intercommunalité by city.
     commune = communes_now(people["code_commune"], file=people.attrs.get("file", "populations"))
+    commune = commune.map(commune_of_arrondissement)
     population = people["population_municipale"].astype(float).groupby(commune).sum().rename("population")
     rows = members.merge(population, left_on="commune", right_index=True).merge(
         rates[["code_epci", "taux_illectronisme"]].dropna(), on="code_epci", how="left"
