@@ -1,6 +1,7 @@
 """The real reports: what each must hold, and that a second run writes nothing."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -16,8 +17,13 @@ from tne_eval.catalog import get_design, list_programmes, list_questions, list_t
 from tne_eval.french import sentence
 from tne_eval.report import make_all_reports
 from tne_eval.report.blocks import Bullets, Cards, Figure, Note, Paragraph, Table, Verdict, plain_text
+from tne_eval.report.facts import gather_synthesis, gather_territory
 from tne_eval.report.html import notebook_blocks
 from tne_eval.report.index import OTHERS
+from tne_eval.report.sections.opening import verdict_card
+from tne_eval.report.sections.schooling import social_inequality
+from tne_eval.report.sections.synthesis import synthesis_opening
+from tne_eval.results import Verdict as Ruling
 
 TERRITORIES = [place.id for place in list_territories()]
 
@@ -89,6 +95,53 @@ def test_the_verdict_comes_first_and_in_words(reports, panel, id):
     assert "harmonisation peut absorber une partie d’un effet" in flat
     if result.verdict.name == "REFUSED":
         assert "ne compte aucun département resté hors du programme" in flat
+
+
+@pytest.mark.parametrize("verdict", list(Ruling))
+def test_every_verdict_opens_a_report_and_the_synthesis(panel, verdict):
+    """The next figures may give any of the eight: none may stop a report."""
+    result = tne.estimate_impact("dnb_within_academie", panel, "aisne")
+    said = dataclasses.replace(result, verdict=verdict, reasons=result.reasons | {"estimate": "no_pre_period"})
+    card = verdict_card(said, "l'Aisne", "dans l'Aisne")
+    assert card.title and card.text.endswith(".") and card.label
+    facts = gather_synthesis(panel)
+    facts = dataclasses.replace(facts, primary=facts.primary | {"aisne": said})
+    assert "Aisne" in next(block for block in synthesis_opening(facts) if isinstance(block, Verdict)).text
+
+
+def test_a_comparison_that_fails_revises_nothing(reports):
+    """What the sentence says of what was believed is what the table under it holds."""
+    _out, results = reports
+    seen = set()
+    for result in results:
+        path = result.folder / "tables" / "contexte.csv"
+        if result.id not in TERRITORIES or not path.is_file():
+            continue
+        text = Page(result.html.read_text(encoding="utf-8")).text
+        rows = {row["mesure"]: row for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))}
+        revised = sentence("context.prior_refused") not in text
+        seen.add(revised)
+        assert bool(rows["posterior"]["bas"]) is revised and ("weight_0" in rows) is revised, result.id
+    assert seen == {True, False}
+
+
+@pytest.mark.opendata
+def test_colleges_are_mapped_once_each_where_their_files_are_at_hand(panel, opendata, tmp_path):
+    for path in (opendata / "geolocalisation").glob("*.csv"):
+        (tmp_path / path.name).symlink_to(path)
+    ips = opendata / "ips" / "fr-en-ips-colleges-ap2022.csv"
+    lines = ips.read_text(encoding="utf-8-sig").splitlines()
+    place = lines[0].split(";").index("ips")
+    rows = [line.split(";") for line in lines[1:]]
+    # Another year of the same collèges, as the files of several years hold, with other values.
+    earlier = [
+        ["2021-2022", *row[1:place], str(float(row[place]) + 1), *row[place + 1 :]] for row in rows if row[place]
+    ]
+    (tmp_path / ips.name).write_text("\n".join([*lines, *map(";".join, earlier)]), encoding="utf-8")
+    facts = gather_territory("aisne", panel, tmp_path)
+    (figure,) = [one for one in social_inequality(facts) if getattr(one, "name", "") == "carte_colleges"]
+    assert len(facts.places) == 70 and "70 collèges" in figure.alt
+    assert dict(figure.data.rows)["count"] == 70
 
 
 def test_power_is_said_before_the_estimate(reports):

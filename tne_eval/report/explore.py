@@ -16,6 +16,7 @@ from tne_eval.catalog import Design, get_design, get_indicator, get_territory, l
 from tne_eval.errors import DesignError, MissingDataError
 from tne_eval.french import capital, listing, number, phrase, sentence
 from tne_eval.impact import estimate_impact
+from tne_eval.impact.inference import permutation_p
 from tne_eval.impact.plan import compare
 from tne_eval.indicators import compute_indicator
 from tne_eval.indicators.compute import variables_of
@@ -294,7 +295,7 @@ def _effect_figures(result: ImpactResult) -> list[Picture]:
                 "explore.placebos_alt",
                 count=count,
                 estimate=said(result.estimate, design),
-                share=french.percent(100 * float((abs(result.placebo) >= abs(result.estimate) - 1e-12).mean()), 0),
+                share=french.percent(100 * permutation_p(result.placebo), 0),
             ),
             pd.DataFrame({"placebo": result.placebo}),
         ),

@@ -29,6 +29,7 @@ from tne_eval.impact.specification import SpecificationCurve
 from tne_eval.impact.staggered import StaggeredEffect, estimate_staggered
 from tne_eval.indicators import CompositeResult, audit_counters, compute_composite, compute_indicator
 from tne_eval.indicators.panel_index import PanelIndex
+from tne_eval.indicators.snee_regions import region_table
 from tne_eval.results import ImpactResult, IndicatorResult
 from tne_eval.sources import academie_of
 from tne_eval.sources.build import find_files
@@ -72,6 +73,7 @@ class TerritoryFacts:
     divide: CompositeResult
     places: pd.DataFrame | None
     index: PanelIndex = field(repr=False)
+    grants: pd.DataFrame = field(repr=False)
     _known: dict[str, IndicatorResult | None] = field(default_factory=dict, init=False, repr=False)
 
     def indicator(self, id: str) -> IndicatorResult | None:
@@ -86,12 +88,14 @@ class TerritoryFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SharedFacts:
-    """What does not depend on the territory of a report: see `TerritoryFacts`. `index`: the panel, sorted once."""
+    """What does not depend on the territory of a report: see `TerritoryFacts`. `index`: the panel, sorted once.
+    `grants`: of `region_table`."""
 
     pair: ImpactResult
     audit: pd.DataFrame
     divide: CompositeResult
     index: PanelIndex
+    grants: pd.DataFrame
 
 
 def gather_shared(panel: pd.DataFrame) -> SharedFacts:
@@ -106,6 +110,7 @@ def gather_shared(panel: pd.DataFrame) -> SharedFacts:
             audit=audit_counters(panel),
             divide=compute_composite(get_composite(DIVIDE), panel),
             index=PanelIndex(panel),
+            grants=region_table(panel),
         )
     return _SHARED[key]
 
@@ -117,9 +122,7 @@ def gather_territory(territory: str, panel: pd.DataFrame, raw_folder: str | Path
     """
     refuse_simulated(panel)
     shared, whole = gather_shared(panel), panel
-    # pandas copies the attributes of a frame, deeply, to whatever is made from it.
-    panel = panel.copy(deep=False)
-    panel.attrs = {}
+    panel = _bare(panel)
     place = get_territory(territory)
     primary = estimate_impact(PRIMARY_DESIGN, panel, territory)
     robustness = assess_robustness(NAIVE_DESIGN, panel, territory)
@@ -140,20 +143,33 @@ def gather_territory(territory: str, panel: pd.DataFrame, raw_folder: str | Path
         audit=shared.audit,
         divide=shared.divide,
         index=shared.index,
+        grants=shared.grants,
         places=None if raw_folder is None else college_places(raw_folder, place.departement),
     )
 
 
+def _bare(panel: pd.DataFrame) -> pd.DataFrame:
+    """Without its attributes: pandas copies those of a frame, deeply, to whatever is made from it."""
+    panel = panel.copy(deep=False)
+    panel.attrs = {}
+    return panel
+
+
 def college_places(raw_folder: str | Path, departement: str) -> pd.DataFrame | None:
-    """Place and IPS of the collèges of a département, from the files of places and of IPS; None without both."""
-    found = {id: find_files(Path(raw_folder), get_source(id)) for id in ("geolocalisation", "ips_colleges_2022")}
-    if any(len(paths) != 1 for paths in found.values()):
+    """Place and latest IPS of the collèges of a département that have both, from the files of places and of IPS; None
+    without these."""
+    paths = {id: find_files(Path(raw_folder), get_source(id)) for id in ("geolocalisation", "ips_colleges_2022")}
+    if any(len(files) != 1 for files in paths.values()):
         return None
-    places, ips = (read_table(paths[0], get_source(id)) for id, paths in found.items())
-    ips = ips[ips["code_du_departement"] == departement].rename(columns={"uai": "numero_uai", "ips": "value"})
-    return (
-        places[["numero_uai", "longitude", "latitude"]].merge(ips[["numero_uai", "value"]]).drop(columns="numero_uai")
+    places, ips = (read_table(files[0], get_source(id)) for id, files in paths.items())
+    ips = (
+        ips[ips["code_du_departement"] == departement]
+        .sort_values("rentree_scolaire")
+        .drop_duplicates("uai", keep="last")
     )
+    ips = ips.rename(columns={"uai": "numero_uai", "ips": "value"})
+    found = places[["numero_uai", "longitude", "latitude"]].merge(ips[["numero_uai", "value"]], validate="one_to_one")
+    return found.drop(columns="numero_uai").dropna().astype(float)
 
 
 def _fetched_family(family: str, panel: pd.DataFrame, territory: str) -> FamilyResult | None:
@@ -187,21 +203,23 @@ class SynthesisFacts:
 def gather_synthesis(panel: pd.DataFrame) -> SynthesisFacts:
     """Compute the facts of the synthesis from a panel of real figures."""
     refuse_simulated(panel)
+    shared, whole = gather_shared(panel), panel
+    panel = _bare(panel)
     places = tuple(list_territories())
     primary = {place.id: estimate_impact(PRIMARY_DESIGN, panel, place.id) for place in places}
     together = [get_design(NAIVE_DESIGN), *(plan for plan in list_designs() if plan.family == GAPS)]
     return SynthesisFacts(
-        panel=panel,
+        panel=whole,
         territories=places,
         primary=primary,
-        pair=estimate_impact(PRIMARY_DESIGN, panel),
+        pair=shared.pair,
         naive_pair=estimate_impact(NAIVE_DESIGN, panel),
         gaps=estimate_family(GAPS, panel),
         robustness=assess_robustness(NAIVE_DESIGN, panel),
         doses=dose_responses(PRIMARY_DESIGN, panel, primary),
         staggered={plan.id: estimate_staggered(plan.id, panel) for plan in together},
         waves=plan_wave([plan.id for plan in together], panel),
-        audit=audit_counters(panel),
+        audit=shared.audit,
     )
 
 

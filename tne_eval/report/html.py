@@ -39,6 +39,14 @@ from tne_eval.report.blocks import (
     slug,
 )
 
+INDEPENDENCE = "Document d’évaluation indépendant\u202f; ne constitue pas une publication officielle."
+KICKER = "Évaluation des Territoires numériques éducatifs"
+PRODUCTION_TITLE = "Comment ce rapport a été produit"
+PRODUCTION_OPENING = (
+    "Ce rapport est calculé par un programme à partir de données publiques et d’un catalogue de faits sourcés\u202f; "
+    "aucun chiffre n’est saisi dans son texte. Les mêmes données, le même code et les mêmes versions redonnent ce "
+    "fichier à l’octet près."
+)
 CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 MAX_DETAIL_ROWS = 60
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -172,19 +180,17 @@ def render_report(
     ReportError : no title or several, or a name used by two tables or figures.
     """
     views = page_views(blocks)
-    heads = [view for view in views if view.kind == "Title" and view.block.level == 1]
-    if len(heads) != 1:
-        raise ReportError(f"a report has one title of level 1; this one has {len(heads)}")
+    head = head_of(views)
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
-            title=heads[0].block.text,
-            views=[view for view in views if view is not heads[0]],
+            title=head.block.text,
+            views=[view for view in views if view is not head],
             contents=[view for view in views if view.kind == "Title" and view.block.level in (2, 3)],
             production=list(production),
             edition=edition,
-            kicker=kicker or "Évaluation des Territoires numériques éducatifs",
+            kicker=kicker or KICKER,
         )
     )
 
@@ -211,6 +217,14 @@ def page_policy(script: str = "") -> str:
 def page_template(name: str) -> jinja2.Template:
     """One of our templates, with the filters that escape and set text."""
     return _environment().get_template(name)
+
+
+def head_of(views: Sequence[_View]) -> _View:
+    """The title of level 1. Raises ReportError where there is none or several."""
+    heads = [view for view in views if view.kind == "Title" and view.block.level == 1]
+    if len(heads) != 1:
+        raise ReportError(f"a report has one title of level 1; this one has {len(heads)}")
+    return heads[0]
 
 
 def page_views(blocks: Iterable[Block]) -> list[_View]:
@@ -258,6 +272,10 @@ def _environment() -> jinja2.Environment:
     }
     environment.globals |= {
         "csp": CSP,
+        "independence": INDEPENDENCE,
+        "programme": KICKER,
+        "production_title": PRODUCTION_TITLE,
+        "production_opening": PRODUCTION_OPENING,
         "style": Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
         "max_rows": MAX_DETAIL_ROWS,
         "note_titles": NOTE_TITLES,

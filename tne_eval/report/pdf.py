@@ -32,16 +32,18 @@ from tne_eval.report.blocks import (
     parse_inline,
     plain_text,
 )
-from tne_eval.report.html import cell_text, numeric_columns, page_views, svg_size
-
-INDEPENDENCE = "Document d’évaluation indépendant ; ne constitue pas une publication officielle."
-KICKER = "Évaluation des Territoires numériques éducatifs"
-PRODUCTION_TITLE = "Comment ce rapport a été produit"
-PRODUCTION_OPENING = (
-    "Ce rapport est calculé par un programme à partir de données publiques et d’un catalogue de faits sourcés ; aucun "
-    "chiffre n’est saisi dans son texte. Les mêmes données, le même code et les mêmes versions redonnent ce fichier à "
-    "l’octet près."
+from tne_eval.report.html import (
+    INDEPENDENCE,
+    KICKER,
+    PRODUCTION_OPENING,
+    PRODUCTION_TITLE,
+    cell_text,
+    head_of,
+    numeric_columns,
+    page_views,
+    svg_size,
 )
+
 PRODUCTION_ENDING = (
     "Les valeurs de chaque tableau et de chaque figure accompagnent le rapport dans le dossier tables, au format CSV "
     "(UTF-8, séparateur virgule, point décimal). Un texte qui commence par =, +, -, @, une apostrophe, une tabulation "
@@ -150,10 +152,7 @@ def _with_row_headers(content: bytes, tables: list[dict]) -> bytes:
 
 def _document(blocks: Iterable[Block], production, edition: str, kicker: str) -> dict:
     views = page_views(blocks)
-    heads = [view for view in views if view.kind == "Title" and view.block.level == 1]
-    if len(heads) != 1:
-        raise ReportError(f"a report has one title of level 1; this one has {len(heads)}")
-    (head,) = heads
+    head = head_of(views)
     levels = [1] + [view.block.level for view in views if view.kind == "Title" and view is not head]
     if any(after > before + 1 for before, after in itertools.pairwise(levels)):
         raise ReportError("headings jump a level", why=str(levels))

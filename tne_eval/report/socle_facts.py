@@ -158,10 +158,10 @@ def _costs(schools: pd.DataFrame, conventions: pd.DataFrame) -> pd.DataFrame:
     """Bounds of the grant for one class, pupil and school: rows of schools, then what no school can be tied to."""
     granted = schools[schools["granted"]]
     exact = granted["tie"] == "exact"
-    tied = conventions.set_index("siren").loc[granted.loc[exact, "siren"].unique()] if exact.any() else conventions[:0]
+    spent = conventions.groupby("siren")["spending"].sum(min_count=1)
     rest_grant = conventions["grant"].sum() - granted.loc[exact, "grant"].sum()
-    rest_spending = conventions["spending"].sum() - tied["spending"].sum()
-    spending = granted["siren"].map(conventions.drop_duplicates("siren").set_index("siren")["spending"])
+    spending = granted["siren"].map(spent)
+    rest_spending = conventions["spending"].sum() - spending[exact].sum()
     return unit_costs(
         np.append(granted["grant"].where(exact).to_numpy(dtype=float), rest_grant),
         np.append(spending.where(exact).to_numpy(dtype=float), rest_spending),

@@ -11,15 +11,13 @@ from collections.abc import Callable
 
 from tne_eval.audit import list_needs
 from tne_eval.catalog import list_questions
-from tne_eval.french import money, number, percent, points, sentence
+from tne_eval.french import number, percent, points, sentence
 from tne_eval.impact.family import FamilyResult
-from tne_eval.indicators.snee_regions import region_table
 from tne_eval.report.blocks import Block, Bullets, Note, escape_inline
 from tne_eval.report.facts import TerritoryFacts
+from tne_eval.report.sections.words import money_range, region_standing
 from tne_eval.results import ImpactResult, Verdict
-from tne_eval.sources.geography import region_of
 
-GRADES = ("established", "suggestive", "undetermined", "missing")
 _BY_VERDICT = {
     Verdict.CREDIBLE: "established",
     Verdict.BOUNDED: "established",
@@ -70,12 +68,9 @@ def _reached(facts: TerritoryFacts) -> Answer:
 
 
 def _money(facts: TerritoryFacts) -> Answer:
-    regions = region_table(facts.panel)["euros_per_pupil"]
-    region = region_of(facts.territory.departement)
-    if region not in regions:
+    values = region_standing(facts)
+    if values is None:
         return "missing", "missing", {}, "tableau-questions"
-    rank = number(int((regions > regions[region]).sum()) + 1)
-    values = {"euros": money(regions[region]), "rank": rank, "count": number(len(regions))}
     return "suggestive", "region", values, "tableau-questions"
 
 
@@ -144,9 +139,7 @@ def _cost(facts: TerritoryFacts) -> Answer:
     found = facts.context
     if found is None or found.cost_a_pupil is None:
         return "missing", "missing", {}, "figure-effets_publies"
-    low, high = found.cost_a_pupil
-    said = money(low) if low == high else f"{money(low)} à {money(high)}"
-    return "suggestive", "found", {"cost": said}, "figure-effets_publies"
+    return "suggestive", "found", {"cost": money_range(*found.cost_a_pupil)}, "figure-effets_publies"
 
 
 def _published(facts: TerritoryFacts) -> Answer:

@@ -6,10 +6,11 @@ import pandas as pd
 
 from tne_eval.catalog import effect_context
 from tne_eval.french import money, number, percent, sentence, typeset
-from tne_eval.impact.context import EffectInContext
+from tne_eval.impact.context import EffectInContext, Posterior
 from tne_eval.plotting import draw_forest
 from tne_eval.report.blocks import Block, Figure, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
+from tne_eval.report.sections.words import money_range
 from tne_eval.results import Verdict
 
 # Share of the data in the posterior mean from which they change what was believed.
@@ -17,10 +18,12 @@ _CHANGES = 0.5
 
 
 def in_context(facts: TerritoryFacts) -> tuple[Block, ...]:
-    """Nothing where the comparison could not be made."""
+    """The published effects and, where a comparison could be made, ours beside them, what it changes and costs."""
     found, place = facts.context, facts.territory
     if found is None:
         return (_forest(facts, None),)
+    # A comparison that does not hold revises nothing.
+    posteriors = () if facts.primary.verdict is Verdict.FAILS else found.posteriors
     blocks: list[Block] = [
         Paragraph(
             " ".join(
@@ -36,21 +39,21 @@ def in_context(facts: TerritoryFacts) -> tuple[Block, ...]:
             )
         ),
         _forest(facts, found),
-        Paragraph(_prior(facts, found)),
+        Paragraph(_prior(posteriors)),
         Paragraph(_cost(found)),
-        _values(found),
+        _values(found, posteriors),
     ]
     return tuple(blocks)
 
 
-def _values(found: EffectInContext) -> Table:
+def _values(found: EffectInContext, posteriors: tuple[Posterior, ...]) -> Table:
     """What the sentences above say, in figures."""
     costs = {} if found.cost_a_pupil is None else dict(zip(("low", "high"), found.cost_a_pupil, strict=True))
     rows = [
         ("itt", (found.itt, found.itt_low, found.itt_high), 2),
         ("treated", (None, found.treated.estimate_low, found.treated.estimate_high), 2),
         ("prior", (effect_context().prior.mean, None, None), 2),
-        ("posterior", (None, *(sorted(one.mean for one in found.posteriors) or (None, None))), 2),
+        ("posterior", (None, *(sorted(one.mean for one in posteriors) or (None, None))), 2),
         ("cost_a_pupil", (None, costs.get("low"), costs.get("high")), 0),
         ("cost", (None, found.cost and found.cost.low, found.cost and found.cost.high), 0),
     ]
@@ -64,7 +67,7 @@ def _values(found: EffectInContext) -> Table:
     )
     raw = pd.DataFrame([{"mesure": name, "valeur": v[0], "bas": v[1], "haut": v[2]} for name, v, _ in rows])
     extra = {"point": 1 / found.sd, "share": found.share.low, "share_high": found.share.high}
-    extra |= {f"weight_{place}": one.weight_of_data for place, one in enumerate(found.posteriors)}
+    extra |= {f"weight_{place}": one.weight_of_data for place, one in enumerate(posteriors)}
     raw = pd.concat([raw, pd.DataFrame({"mesure": list(extra), "valeur": list(extra.values())})], ignore_index=True)
     return Table("contexte", sentence("context.values_caption"), shown, data=raw)
 
@@ -79,12 +82,12 @@ def _diluted(found: EffectInContext) -> str:
     )
 
 
-def _prior(facts: TerritoryFacts, found: EffectInContext) -> str:
-    if facts.primary.verdict is Verdict.FAILS or not found.posteriors:
+def _prior(posteriors: tuple[Posterior, ...]) -> str:
+    if not posteriors:
         return sentence("context.prior_refused")
     belief = effect_context().prior
-    means = sorted(posterior.mean for posterior in found.posteriors)
-    weights = sorted(posterior.weight_of_data for posterior in found.posteriors)
+    means = sorted(posterior.mean for posterior in posteriors)
+    weights = sorted(posterior.weight_of_data for posterior in posteriors)
     return sentence(
         "context.prior",
         prior=number(belief.mean, 2, sign=True),
@@ -100,8 +103,7 @@ def _prior(facts: TerritoryFacts, found: EffectInContext) -> str:
 def _cost(found: EffectInContext) -> str:
     if found.cost_a_pupil is None:
         return sentence("context.cost_unknown")
-    low, high = found.cost_a_pupil
-    said = money(low) if low == high else f"{money(low)} à {money(high)}"
+    said = money_range(*found.cost_a_pupil)
     if found.cost is None or found.cost.low is None:
         sequel = sentence("context.cost_none")
     elif found.cost.high is None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tne_eval.french import capital, number, percent, phrase, points, probability, sentence, typeset
+from tne_eval.impact.inference import permutation_p
 from tne_eval.plotting import draw_events, draw_placebos, draw_ranges
 from tne_eval.report.blocks import Block, Figure, Note, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
@@ -211,7 +212,7 @@ def placebo_figure(result: ImpactResult) -> Figure:
             "effect.placebo_alt",
             count=number(len(result.placebo)),
             estimate=points(result.estimate),
-            share=percent(100 * result.p_value, 1),
+            share=percent(100 * permutation_p(result.placebo), 1),
         ),
         data=pd.DataFrame({"de": edges[:-1], "a": edges[1:], "tirages": counts}),
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from tne_eval.catalog import get_indicator
-from tne_eval.french import listing, number, phrase, points, probability, sentence, typeset
+from tne_eval.french import listing, number, phrase, probability, sentence, typeset
 from tne_eval.impact.family import FamilyResult
 from tne_eval.report.blocks import Block, Note, Paragraph, Table
 from tne_eval.report.facts import TerritoryFacts
-from tne_eval.report.sections.words import verdict_key
+from tne_eval.report.sections.words import said, verdict_key
 from tne_eval.results import ImpactResult
 
 
@@ -30,8 +30,8 @@ def _entry(facts: TerritoryFacts) -> tuple[Block, ...]:
         return (Note(sentence("gaps.entry_missing"), kind="limit"),)
     return (
         Paragraph(sentence("gaps.entry_intro")),
-        Paragraph(_conclusion(facts.entry, facts.territory.locative)),
-        gaps_table(facts.entry, name="effets_sixieme", caption="gaps.entry_caption"),
+        Paragraph(_conclusion(facts.entry, facts.territory.locative, "entry_conclusion")),
+        gaps_table(facts.entry, name="effets_sixieme", words="entry"),
     )
 
 
@@ -39,14 +39,13 @@ def gaps_table(
     family: FamilyResult,
     *,
     name: str = "effets_ecarts",
-    caption: str = "gaps.caption",
+    words: str = "gaps",
     also: ImpactResult | None = None,
 ) -> Table:
     """One row an outcome: effect, interval or the reason why there is none, p and adjusted p, verdict.
 
-    `also` joins the file of values, without a row of its own.
+    `words`: gaps, or entry, for outcomes that are not gaps. `also` joins the file of values, without a row of its own.
     """
-    unit = family.results[0].design.unit
     adjusted = family.frame.set_index("design")
     shown, raw = [], []
     for result in family.results:
@@ -56,12 +55,12 @@ def gaps_table(
         bounds = (
             phrase(f"reason.{result.reasons['low']}")
             if result.low is None
-            else f"{_said(result.low, unit)} à {_said(result.high, unit)}"
+            else f"{said(result.low, result.design)} à {said(result.high, result.design)}"
         )
         shown.append(
             {
-                "Écart": typeset(get_indicator(result.design.outcome).label),
-                "Effet mesuré": _said(result.estimate, unit),
+                sentence(f"gaps.column_{words}"): typeset(get_indicator(result.design.outcome).label),
+                "Effet mesuré": said(result.estimate, result.design),
                 typeset("Fourchette à 95 %"): bounds,
                 "p (ajusté)": f"{probability(row['p_value'])} ({probability(row['romano_wolf'])})",
                 "Verdict": sentence(f"verdict.{verdict_key(result)}_label"),
@@ -73,25 +72,21 @@ def gaps_table(
         raw.append(also.to_frame())
     return Table(
         name,
-        sentence(caption),
+        sentence(f"gaps.caption_{words}"),
         pd.DataFrame(shown),
-        note=sentence("gaps.note"),
+        note=sentence(f"gaps.note_{words}"),
         data=pd.concat(raw, ignore_index=True),
     )
 
 
-def _conclusion(family: FamilyResult, locative: str) -> str:
+def _conclusion(family: FamilyResult, locative: str, key: str = "conclusion") -> str:
     alpha = family.results[0].design.alpha
     loud = family.frame[family.frame["romano_wolf"] <= alpha]
     count = number(len(family.frame))
     if loud.empty:
-        return sentence("gaps.conclusion_none", locative=locative, count=count)
+        return sentence(f"gaps.{key}_none", locative=locative, count=count)
     names = listing(get_indicator(name).label.lower() for name in loud["outcome"])
-    return sentence("gaps.conclusion_some", names=names, count=count)
-
-
-def _said(value: float, unit: str) -> str:
-    return points(value) if unit == "points" else number(value, 1, sign=True)
+    return sentence(f"gaps.{key}_some", names=names, count=count)
 
 
 def _falsification(result: ImpactResult) -> str:
@@ -100,7 +95,7 @@ def _falsification(result: ImpactResult) -> str:
     loud = "loud" if result.p_value <= result.design.alpha else "quiet"
     return sentence(
         "gaps.falsification",
-        estimate=number(result.estimate, 3, sign=True),
+        estimate=said(result.estimate, result.design),
         p_value=probability(result.p_value),
         conclusion=sentence(f"gaps.falsification_{loud}"),
     )

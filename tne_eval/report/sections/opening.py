@@ -13,6 +13,8 @@ _LOOK = {
     Ruling.REFUSED: "unavailable",
     Ruling.FAILS: "uncertain",
     Ruling.UNKNOWABLE: "unavailable",
+    Ruling.FRAGILE: "uncertain",
+    Ruling.UNDERPOWERED: "uncertain",
     Ruling.NOTHING: "null",
     Ruling.BOUNDED: "null",
 }

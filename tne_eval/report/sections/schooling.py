@@ -136,15 +136,15 @@ def _ips_gap(facts: TerritoryFacts, ips: IndicatorResult) -> str:
 
 def _places(facts: TerritoryFacts) -> tuple[Block, ...]:
     """Map of the collèges by IPS, where their files are at hand; few of them would each be known by its place."""
-    if facts.places is None or facts.places["value"].notna().sum() < _MAPPED:
+    if facts.places is None or len(facts.places) < _MAPPED:
         return ()
-    ips = facts.places["value"].dropna().astype(float)
+    ips = facts.places["value"]
     figure = figure_block(
         draw_schools(facts.places, facts.territory.departement, legend_title=phrase("social.places_legend")).figure,
         name="carte_colleges",
         caption=sentence("social.places_caption", locative=facts.territory.locative),
         alt=sentence("social.places_alt", count=number(len(ips)), low=number(ips.min()), high=number(ips.max())),
-        data=ips.describe().rename("ips").rename_axis("mesure"),
+        data=ips.describe().rename("ips").rename_axis("mesure").reset_index(),
     )
     return (figure,)
 

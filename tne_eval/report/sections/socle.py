@@ -17,12 +17,17 @@ from tne_eval.maps import draw_departements
 from tne_eval.report.blocks import Block, Figure, Paragraph, Table, Title, Verdict, figure_block
 from tne_eval.report.facts import TerritoryFacts, refuse_simulated
 from tne_eval.report.sections.programme import figures_table
-from tne_eval.report.sections.socle_schools import schools_money, schools_take_up, schools_targeting, schools_verdict
+from tne_eval.report.sections.socle_schools import (
+    schools_money,
+    schools_take_up,
+    schools_targeting,
+    schools_verdict,
+    tendency,
+)
+from tne_eval.report.sections.words import region_standing
 from tne_eval.report.socle_facts import SchoolFacts, gather_schools
 from tne_eval.sources.geography import list_departements, region_of
 
-# A concentration index nearer to 0 than this is no tendency among thirteen regions.
-_TENDENCY = 0.01
 _MONEY = (
     "budget_announced",
     "grants_requested",
@@ -87,11 +92,11 @@ def socle_opening(facts: SocleFacts) -> tuple[Block, ...]:
     if facts.schools is not None:
         return (title, schools_verdict(facts.schools), summary)
     low, high = facts.regions.iloc[0], facts.regions.iloc[-1]
-    key = "opening_totals_title" if facts.ips > _TENDENCY else "opening_totals_flat_title"
+    key = {"pro": "opening_totals_title", "flat": "opening_totals_flat_title", "anti": "opening_totals_anti_title"}
     return (
         title,
         Verdict(
-            title=sentence(f"socle.{key}"),
+            title=sentence(f"socle.{key[tendency(facts.ips)]}"),
             text=sentence(
                 "socle.opening_totals",
                 low=money(low["euros_per_pupil"]),
@@ -151,7 +156,7 @@ def socle_targeting(facts: SocleFacts) -> tuple[Block, ...]:
             "Fragilité numérique": [number(value, 1) for value in table["ifn"]],
         }
     )
-    reading = "neutral" if abs(facts.ips) <= _TENDENCY else "pro_poor" if facts.ips > 0 else "pro_rich"
+    reading = {"pro": "pro_poor", "flat": "neutral", "anti": "pro_rich"}[tendency(facts.ips)]
     text = sentence(
         "socle.regions_text",
         ips=number(facts.ips, 3, sign=True),
@@ -208,18 +213,10 @@ def socle_effect(facts: SocleFacts) -> tuple[Block, ...]:
 
 def socle_in_territory(facts: TerritoryFacts) -> tuple[Block, ...]:
     """The grants of the territory's region, and its rank among the metropolitan ones."""
-    regions = region_table(facts.panel)["euros_per_pupil"]
-    region = region_of(facts.territory.departement)
-    if region not in regions:
+    standing = region_standing(facts)
+    if standing is None:
         return (Paragraph(sentence("socle.territory_overseas")),)
-    text = sentence(
-        "socle.territory",
-        region=region,
-        euros=money(regions[region]),
-        rank=number(int((regions > regions[region]).sum()) + 1),
-        count=number(len(regions)),
-    )
-    return (Paragraph(text),)
+    return (Paragraph(sentence("socle.territory", region=region_of(facts.territory.departement), **standing)),)
 
 
 def _indices(facts: SocleFacts) -> Table:

@@ -11,17 +11,22 @@ from tne_eval.plotting import draw_curves
 from tne_eval.report.blocks import Block, Figure, Note, Paragraph, Table, Verdict, figure_block
 from tne_eval.report.socle_facts import SchoolFacts
 
+# A concentration index nearer to 0 than this is no tendency.
 _TENDENCY = 0.01
 # Points of the curve in its file of data.
 _POINTS = 200
 
 
+def tendency(index: float) -> str:
+    """Whether money follows need by its concentration index: `pro`, `anti` or `flat`."""
+    return "flat" if abs(index) <= _TENDENCY else "pro" if index > 0 else "anti"
+
+
 def schools_verdict(found: SchoolFacts) -> Verdict:
     """Where the money went, in a sentence."""
     index = found.reached["ips"].index
-    way = "flat" if abs(index) <= _TENDENCY else "pro" if index > 0 else "anti"
     return Verdict(
-        title=sentence(f"socle.opening_files_title_{way}"),
+        title=sentence(f"socle.opening_files_title_{tendency(index)}"),
         text=sentence(
             "socle.opening_files",
             share=percent(100 * found.reached["ips"].top_share),

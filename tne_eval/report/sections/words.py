@@ -10,6 +10,7 @@ from tne_eval.french import (
     amount,
     capital,
     listing,
+    money,
     number,
     of,
     percent,
@@ -20,8 +21,10 @@ from tne_eval.french import (
     typeset,
 )
 from tne_eval.report.blocks import Figure, Table, figure_block
+from tne_eval.report.facts import TerritoryFacts
 from tne_eval.results import ImpactResult, IndicatorResult, Verdict
 from tne_eval.sources import academie_of
+from tne_eval.sources.geography import region_of
 from tne_eval.sources.periods import format_period
 
 
@@ -202,6 +205,21 @@ def why_text(result: ImpactResult) -> str:
         mde=said(result.mde, design, sign=False),
         bound=said(bound, design, sign=False),
     )
+
+
+def region_standing(facts: TerritoryFacts) -> dict[str, str] | None:
+    """Grants a pupil of the territory's region, its rank among the regions whose grants are published and their count,
+    in words; None where those of its region are not."""
+    euros = facts.grants["euros_per_pupil"]
+    region = region_of(facts.territory.departement)
+    if region not in euros:
+        return None
+    rank = int((euros > euros[region]).sum()) + 1
+    return {"euros": money(euros[region]), "rank": number(rank), "count": number(len(euros))}
+
+
+def money_range(low: float, high: float) -> str:
+    return money(low) if low == high else f"{money(low)} à {money(high)}"
 
 
 def p_text(value: float | None) -> str:
