@@ -170,7 +170,9 @@ def test_figure_bytes_do_not_change_and_the_figure_is_closed():
     before = pyplot.get_fignums()
     first, second = (figure_block(_plot(), name="f", caption="c", alt="a", data=RAW) for _ in range(2))
     assert first == second and pyplot.get_fignums() == before
-    assert "<text" not in first.svg and "Date" not in first.svg and "<metadata" not in first.svg
+    assert ">étiquette -- &lt;b&gt;</text>" in first.svg and "<b>" not in first.svg
+    assert "font-family: 'DejaVu Sans', 'Verdana', sans-serif" in first.svg
+    assert "Date" not in first.svg and "<metadata" not in first.svg
 
 
 def test_alt_is_mandatory():

@@ -1,6 +1,7 @@
 """The PDF: it says what the page says, is tagged, inert whatever the texts, and always the same bytes."""
 
 import hashlib
+import html
 import html.parser
 import io
 import json
@@ -195,10 +196,15 @@ def test_each_cell_is_in_its_table_in_order(real):
 
 
 def test_no_number_comes_from_elsewhere(real):
-    """Every number of the PDF, page numbers excepted, is a number of the page."""
+    """Every number of the PDF, page numbers excepted, is a number of the page or of one of its figures."""
     blocks, content = real
     page = "".join(Texts(render_report(blocks, production=PRODUCTION, edition="2025-S1")).texts)
     _contents, rest = re.split(r"Commentcerapportaétéproduit\.+\d+", set_text(content))
+    for block in blocks:
+        if isinstance(block, Figure):
+            drawn = squeeze("".join(html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)<", block.svg)))
+            assert drawn in rest
+            rest = rest.replace(drawn, " ", 1)
     assert set(re.findall(r"\d+", rest)) <= set(re.findall(r"\d+", page))
 
 

@@ -29,7 +29,7 @@ _LIGHTEST, _DARKEST = (0.886, 0.925, 0.957), (0.043, 0.310, 0.541)
 _MISSING = {"facecolor": "white", "hatch": "//////", "edgecolor": "#8A929B"}
 _PLAIN = {"facecolor": "#EDF0F3", "edgecolor": "#9AA3AD"}
 _EDGE, _OUTLINE = "#FFFFFF", "#111111"
-_STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "hatch.linewidth": 0.4, "svg.fonttype": "path"}
+_STYLE = {"font.family": "sans-serif", "font.size": 9, "hatch.linewidth": 0.4}
 
 # GRS80 and the constants of EPSG:2154: secant at 44° N and 49° N, origin 46°30' N 3° E at (700 km, 6 600 km).
 _A, _F = 6_378_137.0, 1 / 298.257222101

@@ -183,9 +183,10 @@ class IndicatorResult:
     def series(self, unit_type: str = "departement") -> pd.Series:
         """Known values by period, for the territory itself, its `academie` or `france`."""
         value = self.frame["value"].to_numpy(dtype=float)
-        known = (self.frame["unit_type"] == unit_type).to_numpy(dtype=bool) & ~np.isnan(value)
-        periods = pd.Index(self.frame["period"].to_numpy()[known], name="period")
-        return pd.Series(value[known], index=periods, name="value").sort_index()
+        known = (self.frame["unit_type"].to_numpy(dtype=object) == unit_type) & ~np.isnan(value)
+        period = self.frame["period"].to_numpy()[known]
+        order = np.argsort(period, kind="stable")
+        return pd.Series(value[known][order], index=pd.Index(period[order], name="period"), name="value")
 
     def gap(self, unit_type: str = "france") -> float | None:
         """Territory less its comparison at the latest period where both are known, in the indicator's unit."""

@@ -12,6 +12,7 @@ from tne_eval.catalog import Territory, TreatedShare, effect_context
 from tne_eval.errors import DesignError
 from tne_eval.impact.dilution import EffectOnTreated, effect_on_treated
 from tne_eval.indicators import indicator_table
+from tne_eval.indicators.panel_index import PanelIndex, index_of
 from tne_eval.results import ImpactResult
 
 
@@ -107,7 +108,7 @@ class EffectInContext:
     cost: CostRange | None
 
 
-def put_in_context(result: ImpactResult, panel: pd.DataFrame, place: Territory) -> EffectInContext:
+def put_in_context(result: ImpactResult, panel: pd.DataFrame | PanelIndex, place: Territory) -> EffectInContext:
     """An estimated effect on a success rate (in points) among the published ones.
 
     The error that the prior is updated with is the half-width of the interval of the second reference over 1.96.
@@ -116,7 +117,8 @@ def put_in_context(result: ImpactResult, panel: pd.DataFrame, place: Territory) 
     if result.estimate is None:
         raise DesignError("there is no effect to put in context", why=result.reasons["estimate"])
     context = effect_context()
-    table = indicator_table(result.design.outcome, panel)
+    index = index_of(panel)
+    table = indicator_table(result.design.outcome, index)
     rate = float(table.loc[list(result.controls), result.pre[-1]].mean())
     sd = standard_deviation_of_rate(rate)
     share = place.treated_share or context.unknown_share
@@ -132,7 +134,7 @@ def put_in_context(result: ImpactResult, panel: pd.DataFrame, place: Territory) 
             update_prior(context.prior.mean, context.prior.sd, result.estimate / sd / end, error / end)
             for end in (share.low, share.high)
         )
-    cost_a_pupil = _cost_a_pupil(panel, place)
+    cost_a_pupil = _cost_a_pupil(index, place)
     cost = None
     if cost_a_pupil is not None and low is not None:
         cost = cost_of_effect(*cost_a_pupil, low, high)
@@ -142,11 +144,11 @@ def put_in_context(result: ImpactResult, panel: pd.DataFrame, place: Territory) 
     )  # fmt: skip
 
 
-def _cost_a_pupil(panel: pd.DataFrame, place: Territory) -> tuple[float, float] | None:
+def _cost_a_pupil(index: PanelIndex, place: Territory) -> tuple[float, float] | None:
     """Range of the budgets announced over the pupils of écoles and collèges of the territory."""
     budget = next((figure for figure in place.figures if figure.id == "budget"), None)
     pupils = sum(
-        latest_total(panel, variable, place.departement) for variable in ("ips_ecole_pupils", "college_pupils")
+        latest_total(index, variable, place.departement) for variable in ("ips_ecole_pupils", "college_pupils")
     )
     if budget is None or not pupils > 0:
         return None
@@ -154,7 +156,8 @@ def _cost_a_pupil(panel: pd.DataFrame, place: Territory) -> tuple[float, float] 
     return ends[0] / pupils, ends[1] / pupils
 
 
-def latest_total(panel: pd.DataFrame, variable: str, departement: str) -> float:
+def latest_total(index: PanelIndex, variable: str, departement: str) -> float:
     """Total over its groups of a variable of a département, in the latest period that has one; NaN without any."""
-    rows = panel[(panel["variable"] == variable) & (panel["unit"] == departement) & panel["value"].notna()]
+    rows = index.part([variable])
+    rows = rows[(rows["unit"] == departement) & rows["value"].notna()]
     return float(rows.loc[rows["period"] == rows["period"].max(), "value"].sum()) if len(rows) else math.nan

@@ -14,14 +14,17 @@ def change_between(outcome: pd.DataFrame, pre: Sequence[int], post: Sequence[int
     """Mean over `post` less mean over `pre`, by unit; every cell is needed."""
     if not pre or not post:
         raise DesignError("a difference needs at least one period before and one after")
-    absent = [period for period in (*pre, *post) if period not in outcome.columns]
-    if absent:
+    periods = [*pre, *post]
+    place = outcome.columns.get_indexer(periods)
+    if (place < 0).any():
+        absent = [period for period, found in zip(periods, place, strict=True) if found < 0]
         raise DesignError(f"the outcome has no period {absent}", remedy="choose periods that the data hold")
-    cells = outcome[[*pre, *post]]
-    if cells.isna().any(axis=None):
-        units = list(cells.index[cells.isna().any(axis=1)])
+    cells = outcome.to_numpy(dtype=float)[:, place]
+    if np.isnan(cells).any():
+        units = list(outcome.index[np.isnan(cells).any(axis=1)])
         raise DesignError(f"the outcome is missing for {units}", remedy="leave these units out of the pool")
-    return outcome[list(post)].mean(axis=1) - outcome[list(pre)].mean(axis=1)
+    before, after = cells[:, : len(pre)], cells[:, len(pre) :]
+    return pd.Series(after.mean(axis=1) - before.mean(axis=1), index=outcome.index)
 
 
 def gaps(outcome: pd.DataFrame, contrast: np.ndarray) -> pd.Series:

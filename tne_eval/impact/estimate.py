@@ -23,19 +23,20 @@ from tne_eval.impact.plan import (
 )
 from tne_eval.impact.sensitivity import placebo_dates
 from tne_eval.impact.verdict import Evidence, decide
+from tne_eval.indicators.panel_index import PanelIndex
 from tne_eval.results import Check, ImpactResult, Reference, Verdict
 from tne_eval.sources import academie_of, departement_name
 
 
 def estimate_impact(
-    design: str, panel: pd.DataFrame, territory: str | None = None, weights: str = "equal"
+    design: str, panel: pd.DataFrame | PanelIndex, territory: str | None = None, weights: str = "equal"
 ) -> ImpactResult:
     """Effect of the programme under a design of the catalogue.
 
     Parameters
     ----------
     design : design id, see `tne-eval list designs`.
-    panel : the tidy panel of `load_panel`; it is not modified.
+    panel : the tidy panel of `load_panel`, or its index where several effects are estimated; it is not modified.
     territory : None for the treated territories of the design, taken together with equal weights; a territory id for
         that one alone, from its own first exposed period (of an exam, the end of the school year that holds its likely
         exposure date, or the next one when the date is after 31 December).
@@ -54,7 +55,11 @@ def estimate_impact(
 
     Raises UnknownNameError, MissingDataError; DesignError on weights that cannot be had.
     """
-    comparison = compare(design, panel, territory, weights)
+    return effect_of(compare(design, panel, territory, weights))
+
+
+def effect_of(comparison: Comparison) -> ImpactResult:
+    """The effect of a comparison that is already made; see `estimate_impact`."""
     if why := refusal_of(comparison):
         return _refused(comparison, why)
     plan, window, table = comparison.plan, comparison.window, comparison.table
@@ -84,7 +89,7 @@ def estimate_impact(
     earlier = placebo_dates(table, assignments.contrasts, window.pre)
     return ImpactResult(
         design=plan,
-        territory=territory,
+        territory=comparison.territory,
         treated=comparison.treated,
         controls=comparison.controls,
         pre=window.pre,

@@ -9,9 +9,10 @@ import pandas as pd
 
 from tne_eval.catalog import list_designs
 from tne_eval.errors import DesignError, UnknownNameError
-from tne_eval.impact.estimate import estimate_impact
+from tne_eval.impact.estimate import effect_of
 from tne_eval.impact.multiple import adjust_familywise
 from tne_eval.impact.plan import assignments_of, change_of, compare, refusal_of, restrict
+from tne_eval.indicators.panel_index import PanelIndex, index_of
 from tne_eval.results import ImpactResult, frame_html
 
 
@@ -37,7 +38,7 @@ class FamilyResult:
         return frame_html(self)
 
 
-def estimate_family(family: str, panel: pd.DataFrame, territory: str | None = None) -> FamilyResult:
+def estimate_family(family: str, panel: pd.DataFrame | PanelIndex, territory: str | None = None) -> FamilyResult:
     """Effect of the programme on each outcome of a family of designs, with adjusted p-values.
 
     Statistics are divided by the spread of their own placebos, then adjusted by the largest of them (Romano and Wolf
@@ -51,7 +52,8 @@ def estimate_family(family: str, panel: pd.DataFrame, territory: str | None = No
     if len({(plan.strata, plan.treated) for plan in plans}) > 1:
         why = "their re-assignments must be the same"
         raise DesignError(f"the designs of {family!r} have other strata or other territories", why=why)
-    comparisons = [compare(plan.id, panel, territory) for plan in plans]
+    index = index_of(panel)
+    comparisons = [compare(plan.id, index, territory) for plan in plans]
     held = [item for item in comparisons if not refusal_of(item)]
     if not held:
         raise DesignError(f"no design of {family!r} can be applied", where=territory or "pair")
@@ -69,5 +71,4 @@ def estimate_family(family: str, panel: pd.DataFrame, territory: str | None = No
             "westfall_young": adjusted.westfall_young,
         }
     )
-    results = tuple(estimate_impact(plan.id, panel, territory) for plan in plans)
-    return FamilyResult(family, territory, results, frame, len(contrasts))
+    return FamilyResult(family, territory, tuple(map(effect_of, comparisons)), frame, len(contrasts))

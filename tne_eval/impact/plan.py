@@ -14,6 +14,7 @@ from tne_eval.errors import DesignError
 from tne_eval.impact.assignments import Assignments, assign, weigh
 from tne_eval.impact.did import change_between
 from tne_eval.indicators import indicator_table
+from tne_eval.indicators.panel_index import PanelIndex, index_of
 from tne_eval.sources import academie_of
 from tne_eval.sources.periods import first_exposed
 
@@ -71,7 +72,9 @@ class Comparison:
         return self.size if self.weighted else None
 
 
-def compare(design: str, panel: pd.DataFrame, territory: str | None = None, weights: str = "equal") -> Comparison:
+def compare(
+    design: str, panel: pd.DataFrame | PanelIndex, territory: str | None = None, weights: str = "equal"
+) -> Comparison:
     """What a design of the catalogue compares, for one territory or for its treated ones together.
 
     Raises UnknownNameError, MissingDataError, DesignError on weights that are not of `WEIGHTS` or sizes that are not
@@ -81,7 +84,8 @@ def compare(design: str, panel: pd.DataFrame, territory: str | None = None, weig
         raise DesignError(f"weights is {weights!r}", remedy=f"choose among {', '.join(WEIGHTS)}")
     plan = get_design(design)
     places = tuple(get_territory(name) for name in ([territory] if territory else plan.treated))
-    outcome = outcome_of(plan, panel)
+    index = index_of(panel)
+    outcome = outcome_of(plan, index)
     treated = tuple(place.departement for place in places)
     ever = {place.departement for place in list_territories()}
     controls = [unit for unit in outcome.index if unit not in ever]
@@ -89,7 +93,7 @@ def compare(design: str, panel: pd.DataFrame, territory: str | None = None, weig
         near = {academie_of(unit) for unit in treated}
         controls = [unit for unit in controls if academie_of(unit) in near]
     units = [unit for unit in (*treated, *controls) if unit in outcome.index]
-    size = _size(plan, panel, units)
+    size = _size(plan, index, units)
     if weights == "size" and size is None:
         raise DesignError(f"no weights by size for {design!r}", why="the sizes of its départements are not all known")
     return Comparison(
@@ -212,7 +216,7 @@ def strata_of(plan: Design, units: Sequence[str]) -> list[str]:
     return [academie_of(unit) if plan.strata == "academie" else "all" for unit in units]
 
 
-def outcome_of(plan: Design, panel: pd.DataFrame) -> pd.DataFrame:
+def outcome_of(plan: Design, panel: pd.DataFrame | PanelIndex) -> pd.DataFrame:
     """Outcome of every département that is complete over the periods of the design, excluded periods left out."""
     table = indicator_table(plan.outcome, panel)
     excluded = {item.period for item in plan.excluded}
@@ -222,13 +226,17 @@ def outcome_of(plan: Design, panel: pd.DataFrame) -> pd.DataFrame:
     return table[kept].dropna()
 
 
-def _size(plan: Design, panel: pd.DataFrame, units: Sequence[str]) -> np.ndarray | None:
+def _size(plan: Design, index: PanelIndex, units: Sequence[str]) -> np.ndarray | None:
     """Mean over the periods of the size that the design names, summed over groups; None where one is not known."""
     if not plan.size:
         return None
-    rows = panel[(panel["variable"] == plan.size) & (panel["unit_type"] == "departement")]
+    sizes = index.once(("size", plan.size), lambda: _mean_total(index, plan.size)).reindex(units).to_numpy(dtype=float)
+    return sizes if np.isfinite(sizes).all() and (sizes > 0).all() else None
+
+
+def _mean_total(index: PanelIndex, variable: str) -> pd.Series:
+    rows = index.part([variable])
+    rows = rows[rows["unit_type"] == "departement"]
     totals = rows.groupby(["unit", "period"], observed=True)["value"].sum().groupby("unit", observed=True).mean()
     # A sum takes a hidden value for 0.
-    totals = totals.where(rows["value"].notna().groupby(rows["unit"], observed=True).all())
-    sizes = totals.reindex(units).to_numpy(dtype=float)
-    return sizes if np.isfinite(sizes).all() and (sizes > 0).all() else None
+    return totals.where(rows["value"].notna().groupby(rows["unit"], observed=True).all())

@@ -30,6 +30,7 @@ from tne_eval.impact.sensitivity import adjust_change, leave_one_out
 from tne_eval.impact.specification import SpecificationCurve, specification_curve
 from tne_eval.impact.synthetic import synthetic_control, synthetic_did
 from tne_eval.indicators import indicator_tables
+from tne_eval.indicators.panel_index import PanelIndex, index_of
 from tne_eval.indicators.snee_regions import region_table
 from tne_eval.sources.geography import region_of
 
@@ -65,13 +66,14 @@ class Robustness:
     reasons: dict[str, str]
 
 
-def assess_robustness(design: str, panel: pd.DataFrame, territory: str | None = None) -> Robustness:
+def assess_robustness(design: str, panel: pd.DataFrame | PanelIndex, territory: str | None = None) -> Robustness:
     """The effect of a design by its other estimators, with other controls, and under trends that are not parallel.
 
     Parameters are those of `estimate_impact`. Raises UnknownNameError, MissingDataError, and DesignError where the
     design cannot be applied.
     """
-    comparison = compare(design, panel, territory)
+    index = index_of(panel)
+    comparison = compare(design, index, territory)
     require(comparison)
     reasons: dict[str, str] = {}
     contrasts = assignments_of(comparison).contrasts
@@ -97,7 +99,7 @@ def assess_robustness(design: str, panel: pd.DataFrame, territory: str | None = 
         estimators=pd.DataFrame(rows),
         conformal_p=conformal_p,
         leave_one_out=without,
-        pools=_pools(comparison, panel, contrasts, reasons),
+        pools=_pools(comparison, index, contrasts, reasons),
         honest=honest,
         breakdown=breakdown,
         statistics=statistics,
@@ -107,7 +109,7 @@ def assess_robustness(design: str, panel: pd.DataFrame, territory: str | None = 
 
 def curve_of_specifications(
     designs: Sequence[str],
-    panel: pd.DataFrame,
+    panel: pd.DataFrame | PanelIndex,
     territory: str | None = None,
     assessed: Mapping[str, Robustness] | None = None,
 ) -> SpecificationCurve:
@@ -117,8 +119,9 @@ def curve_of_specifications(
     curve need specifications that share their re-assignments. Raises DesignError where no design can be
     applied, or where their levels are not the same.
     """
+    index = index_of(panel)
     choices, statistics = [], []
-    held = [item for design in designs if not refusal_of(item := compare(design, panel, territory))]
+    held = [item for design in designs if not refusal_of(item := compare(design, index, territory))]
     if not held:
         raise DesignError("none of the designs can be applied", where=territory or "pair")
     if len(levels := {item.plan.alpha for item in held}) > 1:
@@ -126,7 +129,7 @@ def curve_of_specifications(
     for comparison in held:
         design = comparison.plan.id
         contrasts = assignments_of(comparison).contrasts
-        covariates = indicator_tables(comparison.plan.covariates, panel)
+        covariates = indicator_tables(comparison.plan.covariates, index)
         for name, window in windows_of(comparison).items():
             named = {"design": design, "window": name, "estimator": "did"}
             choices.append(named | {"adjusted": False})
@@ -178,16 +181,16 @@ def _conformal(comparison: Comparison, reasons: dict[str, str]) -> float | None:
         return None
 
 
-def _pools(comparison: Comparison, panel: pd.DataFrame, contrasts: np.ndarray, reasons: dict[str, str]) -> pd.DataFrame:
+def _pools(comparison: Comparison, index: PanelIndex, contrasts: np.ndarray, reasons: dict[str, str]) -> pd.DataFrame:
     statistics = contrasts @ change_of(comparison).to_numpy()
     rows = [_row(statistics, id="main", controls=len(comparison.controls))]
     try:
-        adjusted = _adjusted(comparison, indicator_tables(comparison.plan.covariates, panel), comparison.window)
+        adjusted = _adjusted(comparison, indicator_tables(comparison.plan.covariates, index), comparison.window)
         if adjusted is not None:
             rows.append(_row(contrasts @ adjusted.to_numpy(), id="composition", controls=len(comparison.controls)))
     except DesignError as error:
         reasons["composition"] = error.what
-    kept = restrict(comparison, _low_snee(comparison, panel))
+    kept = restrict(comparison, _low_snee(comparison, index))
     treated_strata = {label for label, own in zip(comparison.strata, comparison.is_treated, strict=True) if own}
     if len(kept.table) == len(comparison.table) or not treated_strata <= set(kept.strata[len(kept.treated) :]):
         reasons["low_snee"] = "no control is left, or none is taken away"
@@ -216,9 +219,9 @@ def _adjusted(comparison: Comparison, covariates: Mapping[str, pd.DataFrame], wi
     return adjust_change(change_of(comparison, window), pd.DataFrame(changes), comparison.treated, comparison.strata)
 
 
-def _low_snee(comparison: Comparison, panel: pd.DataFrame) -> list[str]:
+def _low_snee(comparison: Comparison, index: PanelIndex) -> list[str]:
     """The treated, and of the controls whose region had no more SNEE grants a pupil than the median region."""
-    euros = region_table(panel)["euros_per_pupil"]
+    euros = region_table(index)["euros_per_pupil"]
     limit = euros.median()
     return [
         unit

@@ -13,6 +13,7 @@ from tne_eval.impact.group_time import aggregate_effects, group_time_from_wide
 from tne_eval.impact.impute import impute_effects
 from tne_eval.impact.inference import permutation_p
 from tne_eval.impact.plan import first_periods, outcome_of
+from tne_eval.indicators.panel_index import PanelIndex
 
 _DRAWS = 999
 
@@ -40,7 +41,7 @@ class StaggeredEffect:
     left_out: tuple[str, ...]
 
 
-def estimate_staggered(design: str, panel: pd.DataFrame, date: str = "likely") -> StaggeredEffect:
+def estimate_staggered(design: str, panel: pd.DataFrame | PanelIndex, date: str = "likely") -> StaggeredEffect:
     """Effect of the programme on the twelve territories, each from its own first exposed period.
 
     Parameters

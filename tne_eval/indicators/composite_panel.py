@@ -10,9 +10,10 @@ from tne_eval.catalog import Composite, get_indicator
 from tne_eval.errors import DesignError, MissingDataError
 from tne_eval.indicators.composite import Choices, Component, CompositeResult, composite_index
 from tne_eval.indicators.compute import indicator_tables
+from tne_eval.indicators.panel_index import PanelIndex
 
 
-def composite_table(composite: Composite, panel: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def composite_table(composite: Composite, panel: pd.DataFrame | PanelIndex) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Indicators of a composite, départements in rows, and the départements left out because one is not known.
 
     A département counts where at least one indicator knows it. Raises MissingDataError on an indicator that the panel
@@ -36,7 +37,7 @@ def composite_table(composite: Composite, panel: pd.DataFrame) -> tuple[pd.DataF
     return whole[known], tuple(whole.index[~known])
 
 
-def compute_composite(composite: Composite, panel: pd.DataFrame) -> CompositeResult:
+def compute_composite(composite: Composite, panel: pd.DataFrame | PanelIndex) -> CompositeResult:
     """A composite of the catalogue for the départements, with its rank intervals; `left_out` names the absent ones.
 
     Raises what `composite_table` and `composite_index` raise, and DesignError where the composite gives an indicator

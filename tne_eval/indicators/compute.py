@@ -13,7 +13,7 @@ from tne_eval.indicators import formulas
 from tne_eval.indicators.counters import counter
 from tne_eval.indicators.examples import example_panel
 from tne_eval.indicators.formulas import Formula, Values
-from tne_eval.indicators.panel_index import LEVELS, PanelIndex
+from tne_eval.indicators.panel_index import LEVELS, PanelIndex, index_of
 from tne_eval.results import IndicatorResult
 from tne_eval.sources import academie_of, departement_name, list_departements
 
@@ -52,7 +52,7 @@ FORMULAS = {
 }
 
 
-def indicator_table(indicator: str | Indicator, panel: pd.DataFrame) -> pd.DataFrame:
+def indicator_table(indicator: str | Indicator, panel: pd.DataFrame | PanelIndex) -> pd.DataFrame:
     """Values of an indicator, départements in rows and periods in columns.
 
     Raises MissingDataError where the panel lacks an input; UnknownNameError on an unknown indicator.
@@ -60,9 +60,11 @@ def indicator_table(indicator: str | Indicator, panel: pd.DataFrame) -> pd.DataF
     return next(iter(indicator_tables([indicator], panel).values()))
 
 
-def indicator_tables(indicators: Iterable[str | Indicator], panel: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def indicator_tables(
+    indicators: Iterable[str | Indicator], panel: pd.DataFrame | PanelIndex
+) -> dict[str, pd.DataFrame]:
     """`indicator_table` of several indicators, by id; the panel is read and its schools are sorted once for all."""
-    index = PanelIndex(panel)
+    index = index_of(panel)
     entries = [entry if isinstance(entry, Indicator) else get_indicator(entry) for entry in indicators]
     return {entry.id: _values(entry, index, LEVELS[:1])[0].to_table(index.periods) for entry in entries}
 
@@ -83,33 +85,33 @@ def compute_indicator(id: str, panel: pd.DataFrame | PanelIndex, territory: str 
 
     Raises UnknownNameError, MissingDataError.
     """
-    entry, index = get_indicator(id), panel if isinstance(panel, PanelIndex) else PanelIndex(panel)
-    place = None if territory is None else get_territory(territory)
-    rows = _rows(entry, index, LEVELS[:1] if place is None else LEVELS)
-    if place is not None:
+    entry, index = get_indicator(id), index_of(panel)
+    if territory is None:
+        parts = _values(entry, index, LEVELS[:1])
+    else:
+        place = get_territory(territory)
         academie = academie_of(place.departement)
         alone = sum(academie_of(code) == academie for code in list_departements()) == 1
-        rows = rows[
-            ((rows["unit_type"] == "departement") & (rows["unit"] == place.departement))
-            | ((rows["unit_type"] == "academie") & (rows["unit"] == academie) & (not alone))
-            | (rows["unit_type"] == "france")
-        ].reset_index(drop=True)
-        if not (rows["unit_type"] == "departement").any():
+        kept = {"departement": place.departement, "academie": "" if alone else academie, "france": "France"}
+        parts = [part.only(kept[part.unit_type]) for part in _values(entry, index, LEVELS)]
+        parts = [part for part in parts if part.seen.any()]
+        if not any(part.unit_type == "departement" for part in parts):
             raise MissingDataError(
                 f"no figure of {id!r} for {place.name}",
                 why="the source does not cover this département",
                 remedy="see the table of missing data in the report",
             )
-    label = rows["unit"].where(rows["unit_type"] != "departement", rows["unit"].map(_name))
-    rows.insert(2, "label", label)
+    rows = _rows(parts, index)
+    rows.insert(2, "label", [_name(unit) for unit in rows["unit"]])
     rows.insert(3, "period_type", entry.period_type)
     rows["source"] = index.sources(variables_of(entry))
     return IndicatorResult(entry, territory, rows, entry.caveats)
 
 
-def all_rows(indicator: Indicator, panel: pd.DataFrame) -> pd.DataFrame:
+def all_rows(indicator: Indicator, panel: pd.DataFrame | PanelIndex) -> pd.DataFrame:
     """Rows `unit_type, unit, period, value, n, status` of every département, académie and France."""
-    return _rows(indicator, PanelIndex(panel), LEVELS)
+    index = index_of(panel)
+    return _rows(_values(indicator, index, LEVELS), index)
 
 
 def example_values(indicator: Indicator, example: Example) -> dict[str, float]:
@@ -123,15 +125,17 @@ def variables_of(indicator: Indicator, role: str | None = None) -> set[str]:
     return _names(indicator.inputs if role is None else indicator.inputs[role])
 
 
-def _rows(entry: Indicator, index: PanelIndex, levels: Sequence[str]) -> pd.DataFrame:
-    return pd.concat([part.to_rows(index.periods) for part in _values(entry, index, levels)], ignore_index=True)
+def _rows(parts: Sequence[Values], index: PanelIndex) -> pd.DataFrame:
+    return pd.concat([part.to_rows(index.periods) for part in parts], ignore_index=True)
 
 
 def _values(entry: Indicator, index: PanelIndex, levels: Sequence[str]) -> list[Values]:
     if entry.formula not in FORMULAS:
         raise UnknownNameError(f"formula (in the indicator {entry.id!r})", entry.formula, FORMULAS)
+    # Values depend on nothing else of the entry.
+    key = ("values", entry.formula, repr(entry.inputs), tuple(levels))
     try:
-        return FORMULAS[entry.formula].function(index, entry.inputs, levels)
+        return index.once(key, lambda: FORMULAS[entry.formula].function(index, entry.inputs, levels))
     except MissingDataError as error:
         if not entry.needs:
             raise

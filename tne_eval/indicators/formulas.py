@@ -36,6 +36,12 @@ class Values(NamedTuple):
     seen: np.ndarray
     status: np.ndarray | None = None
 
+    def only(self, unit: str) -> Values:
+        """The values of one unit; none where it is not among them."""
+        own = np.array([label == unit for label in self.unit], dtype=bool)
+        status = None if self.status is None else self.status[own]
+        return Values(self.unit_type, [unit] * own.sum(), self.value[own], self.n[own], self.seen[own], status)
+
     def to_table(self, periods: np.ndarray) -> pd.DataFrame:
         """Units in rows, periods in columns: those that are seen."""
         units, columns = self.seen.any(axis=1), self.seen.any(axis=0)

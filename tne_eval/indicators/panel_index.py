@@ -56,7 +56,9 @@ class PanelIndex:
     """
 
     def __init__(self, panel: pd.DataFrame) -> None:
-        self.panel = panel
+        # Without its attributes: pandas copies those of a frame, deeply, to whatever is made from it.
+        self.panel = panel.copy(deep=False)
+        self.panel.attrs = {}
         self._unit_type, self._unit_types = _codes(panel, "unit_type")
         self._unit, self.units = _codes(panel, "unit")
         self._group, self._groups = _codes(panel, "group")
@@ -172,7 +174,13 @@ class PanelIndex:
 
     def sources(self, variables: Iterable[str]) -> str:
         """Names of the sources of the rows of these variables."""
-        return ", ".join(sorted(self.part(variables)["source"].astype(str).unique()))
+        names = frozenset(variables)
+        return self.once(("sources", names), lambda: ", ".join(sorted(self.part(names)["source"].astype(str).unique())))
+
+
+def index_of(panel: pd.DataFrame | PanelIndex) -> PanelIndex:
+    """The index of a panel; an index is its own."""
+    return panel if isinstance(panel, PanelIndex) else PanelIndex(panel)
 
 
 def _codes(panel: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:

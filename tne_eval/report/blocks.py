@@ -13,6 +13,7 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 from tne_eval.errors import ReportError, UnknownNameError
@@ -38,10 +39,18 @@ _MARKS = re.compile(
 )
 # Controls and direction overrides never belong in a report; surrogates cannot be written as UTF-8.
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
-_HOSTILE_SVG = re.compile(
-    r"<\s*(script|foreignObject|iframe|a)\b|\bon\w+\s*=|javascript:"
-    r"|href\s*=\s*[\"'](?!#|data:image/png;base64,)|url\((?!#)",
-    re.IGNORECASE,
+# Of a text in lower case. One expression each, with a literal beginning: together they would be tried at every letter.
+_HOSTILE_SVG = tuple(
+    map(
+        re.compile,
+        (
+            r"<\s*(?:script|foreignobject|iframe|a)\b",
+            r"on(?<!\won)\w+\s*=",
+            r"javascript:",
+            r"href\s*=\s*[\"'](?!#|data:image/png;base64,)",
+            r"url\((?!#)",
+        ),
+    )
 )
 
 Scalar = str | int | float | bool | None
@@ -312,7 +321,8 @@ class Figure(Block):
         _text(self, "caption", "alt", "note", needed=("caption", "alt"))
         if not isinstance(self.svg, str) or "<svg" not in self.svg:
             raise ReportError(f"figure {self.name!r} holds no SVG")
-        if found := _HOSTILE_SVG.search(self.svg):
+        lower = self.svg.lower()
+        if found := next(filter(None, (part.search(lower) for part in _HOSTILE_SVG)), None):
             raise ReportError(f"figure {self.name!r} holds an active or remote part", why=found.group())
         _set(self, data=make_grid(self.data))
 
@@ -377,21 +387,37 @@ def _card(item) -> Card:
     return Card(**item) if isinstance(item, dict) else Card(*item)
 
 
+@cache
+def _svg_canvas() -> type:
+    """A canvas whose layouts measure texts with one renderer, which keeps what it has measured for the next figure."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
+
+    measurer = RendererSVG(1, 1, io.StringIO())
+
+    class Canvas(FigureCanvasSVG):
+        def get_renderer(self) -> RendererSVG:
+            return measurer
+
+    return Canvas
+
+
 def figure_block(fig, *, name: str, caption: str, alt: str, data, note: str = "") -> Figure:
     """A matplotlib figure → a Figure block, always the same bytes; the figure is closed."""
     import matplotlib
     from matplotlib import pyplot
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": f"tne_eval {name}", "svg.fonttype": "path"}):
+    # Texts stay texts: they can be searched, and weigh less than their outlines. Verdana, of nearly the same widths,
+    # is where DejaVu Sans is not.
+    fonts = {"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans", "Verdana"]}
+    with matplotlib.rc_context({"svg.hashsalt": f"tne_eval {name}", **fonts}):
         bare = {"Date": None, "Creator": None}
         if any(axes.get_aspect() != "auto" for axes in fig.axes):
             # A map keeps its shape, and leaves margins to cut.
             fig.savefig(buffer, format="svg", bbox_inches="tight", metadata=bare)
         else:
             # Not savefig: with a layout engine it draws everything twice.
-            FigureCanvasSVG(fig).print_svg(buffer, metadata=bare)
+            _svg_canvas()(fig).print_svg(buffer, metadata=bare)
     pyplot.close(fig)
     extras = r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>"
     svg = re.sub(extras, "", buffer.getvalue(), flags=re.DOTALL)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
 import os
 import re
 import shutil
@@ -217,19 +216,25 @@ def preload() -> None:
 
 
 def _warm() -> None:
-    """Fill, once, what every report would fill again: the panel, the catalogue, the fonts and ticks of figures."""
-    from matplotlib.figure import Figure
-
+    """Fill, once, what every report would fill again: the catalogue, the shipped panel and its indicators, the fonts
+    and texts of figures."""
+    from tne_eval.catalog import list_designs, list_indicators, list_sources, list_territories
     from tne_eval.errors import TneError
+    from tne_eval.indicators.compute import all_rows, compute_indicator, indicator_table
+    from tne_eval.report.blocks import figure_block
     from tne_eval.report.facts import gather_shared
     from tne_eval.sources import load_panel
 
+    list_sources()
     with contextlib.suppress(TneError):
-        gather_shared(load_panel())
-    figure = Figure(layout="constrained")
-    figure.subplots().plot([0, 1], label="1")
-    figure.legend()
-    figure.savefig(io.StringIO(), format="svg")
+        index = gather_shared(load_panel()).index
+        outcomes = [plan.outcome for plan in list_designs()]
+        for make, asked in ((all_rows, list_indicators()), (indicator_table, outcomes)):
+            for one in asked:
+                with contextlib.suppress(TneError):
+                    make(one, index)
+        result = compute_indicator(outcomes[0], index, list_territories()[0].id)
+        figure_block(result.plot().figure, name="warm", caption="warm", alt="warm", data=result.frame)
 
 
 @cache

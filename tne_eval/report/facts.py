@@ -104,13 +104,13 @@ def gather_shared(panel: pd.DataFrame) -> SharedFacts:
     key = hashlib.sha256(values.tobytes() + repr((list(panel.columns), panel.attrs)).encode()).hexdigest()
     if key not in _SHARED:
         _SHARED.clear()
-        panel = panel.copy()
+        index = PanelIndex(panel)
         _SHARED[key] = SharedFacts(
-            pair=estimate_impact(PRIMARY_DESIGN, panel),
+            pair=estimate_impact(PRIMARY_DESIGN, index),
             audit=audit_counters(panel),
-            divide=compute_composite(get_composite(DIVIDE), panel),
-            index=PanelIndex(panel),
-            grants=region_table(panel),
+            divide=compute_composite(get_composite(DIVIDE), index),
+            index=index,
+            grants=region_table(index),
         )
     return _SHARED[key]
 
@@ -121,38 +121,30 @@ def gather_territory(territory: str, panel: pd.DataFrame, raw_folder: str | Path
     Raises ReportError on a simulated panel, ContractError on raw files that break their contract.
     """
     refuse_simulated(panel)
-    shared, whole = gather_shared(panel), panel
-    panel = _bare(panel)
-    place = get_territory(territory)
-    primary = estimate_impact(PRIMARY_DESIGN, panel, territory)
-    robustness = assess_robustness(NAIVE_DESIGN, panel, territory)
+    shared = gather_shared(panel)
+    index, place = shared.index, get_territory(territory)
+    primary = estimate_impact(PRIMARY_DESIGN, index, territory)
+    robustness = assess_robustness(NAIVE_DESIGN, index, territory)
     return TerritoryFacts(
         territory=place,
         academie=academie_of(place.departement),
         first_session=session_exposed(place.exposure.likely),
-        panel=whole,
+        panel=panel,
         primary=primary,
-        naive=estimate_impact(NAIVE_DESIGN, panel, territory),
+        naive=estimate_impact(NAIVE_DESIGN, index, territory),
         pair=shared.pair,
-        gaps=estimate_family(GAPS, panel, territory),
-        entry=_fetched_family(ENTRY, panel, territory),
-        falsification=estimate_impact(FALSIFICATION_DESIGN, panel, territory),
+        gaps=estimate_family(GAPS, index, territory),
+        entry=_fetched_family(ENTRY, index, territory),
+        falsification=estimate_impact(FALSIFICATION_DESIGN, index, territory),
         robustness=robustness,
-        curve=curve_of_specifications((PRIMARY_DESIGN, NAIVE_DESIGN), panel, territory, {NAIVE_DESIGN: robustness}),
-        context=None if primary.estimate is None else put_in_context(primary, panel, place),
+        curve=curve_of_specifications((PRIMARY_DESIGN, NAIVE_DESIGN), index, territory, {NAIVE_DESIGN: robustness}),
+        context=None if primary.estimate is None else put_in_context(primary, index, place),
         audit=shared.audit,
         divide=shared.divide,
-        index=shared.index,
+        index=index,
         grants=shared.grants,
         places=None if raw_folder is None else college_places(raw_folder, place.departement),
     )
-
-
-def _bare(panel: pd.DataFrame) -> pd.DataFrame:
-    """Without its attributes: pandas copies those of a frame, deeply, to whatever is made from it."""
-    panel = panel.copy(deep=False)
-    panel.attrs = {}
-    return panel
 
 
 def college_places(raw_folder: str | Path, departement: str) -> pd.DataFrame | None:
@@ -172,9 +164,9 @@ def college_places(raw_folder: str | Path, departement: str) -> pd.DataFrame | N
     return found.drop(columns="numero_uai").dropna().astype(float)
 
 
-def _fetched_family(family: str, panel: pd.DataFrame, territory: str) -> FamilyResult | None:
+def _fetched_family(family: str, index: PanelIndex, territory: str) -> FamilyResult | None:
     try:
-        return estimate_family(family, panel, territory)
+        return estimate_family(family, index, territory)
     except MissingDataError:
         return None
 
@@ -203,22 +195,21 @@ class SynthesisFacts:
 def gather_synthesis(panel: pd.DataFrame) -> SynthesisFacts:
     """Compute the facts of the synthesis from a panel of real figures."""
     refuse_simulated(panel)
-    shared, whole = gather_shared(panel), panel
-    panel = _bare(panel)
-    places = tuple(list_territories())
-    primary = {place.id: estimate_impact(PRIMARY_DESIGN, panel, place.id) for place in places}
+    shared = gather_shared(panel)
+    index, places = shared.index, tuple(list_territories())
+    primary = {place.id: estimate_impact(PRIMARY_DESIGN, index, place.id) for place in places}
     together = [get_design(NAIVE_DESIGN), *(plan for plan in list_designs() if plan.family == GAPS)]
     return SynthesisFacts(
-        panel=whole,
+        panel=panel,
         territories=places,
         primary=primary,
         pair=shared.pair,
-        naive_pair=estimate_impact(NAIVE_DESIGN, panel),
-        gaps=estimate_family(GAPS, panel),
-        robustness=assess_robustness(NAIVE_DESIGN, panel),
-        doses=dose_responses(PRIMARY_DESIGN, panel, primary),
-        staggered={plan.id: estimate_staggered(plan.id, panel) for plan in together},
-        waves=plan_wave([plan.id for plan in together], panel),
+        naive_pair=estimate_impact(NAIVE_DESIGN, index),
+        gaps=estimate_family(GAPS, index),
+        robustness=assess_robustness(NAIVE_DESIGN, index),
+        doses=dose_responses(PRIMARY_DESIGN, index, primary),
+        staggered={plan.id: estimate_staggered(plan.id, index) for plan in together},
+        waves=plan_wave([plan.id for plan in together], index),
         audit=shared.audit,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import faulthandler
+import gc
 import json
 import os
 import random
@@ -115,6 +116,8 @@ def _child(cells, sender: int, scratch: Path) -> None:
 
 def _run_cells(cells, sender: int, scratch: Path) -> None:
     _fresh_process()
+    # It lives for seconds: what it leaves in cycles goes with it.
+    gc.disable()
     streams = _Streams(scratch)
     shell, outputs = _make_shell(scratch)
     with os.fdopen(sender, "wb", buffering=0) as pipe:

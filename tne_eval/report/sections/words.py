@@ -110,12 +110,11 @@ def indicators_table(results: list[IndicatorResult | None], *, name: str, captio
 def _every_period(result: IndicatorResult) -> pd.DataFrame:
     """The territory, its académie, France and the gaps to them, at each period of the territory."""
     own, entry = result.series(), result.indicator
-    frame = pd.DataFrame({"territoire": own})
+    columns = {"indicateur": entry.id, "unite": entry.unit, "periode": own.index, "territoire": own.to_numpy()}
     for name in ("academie", "france"):
-        frame[name] = result.series(name).reindex(own.index)
-        frame[f"ecart_{name}"] = own - frame[name]
-    frame = frame.rename_axis("periode").reset_index()
-    return frame.assign(indicateur=entry.id, unite=entry.unit)[["indicateur", "unite", *frame.columns]]
+        columns[name] = result.series(name).reindex(own.index).to_numpy()
+        columns[f"ecart_{name}"] = columns["territoire"] - columns[name]
+    return pd.DataFrame(columns)
 
 
 def gap_advice(entry: Indicator) -> str:
