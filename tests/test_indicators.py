@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 
 import tne_eval as tne
-from tne_eval.catalog import list_indicators
+from tne_eval.catalog import get_indicator, list_indicators
 from tne_eval.errors import ContractError, DesignError, MissingDataError, UnknownNameError
 from tne_eval.indicators import audit_counters, gini, gradient, indicator_table
-from tne_eval.indicators.compute import indicator_tables
+from tne_eval.indicators.compute import all_rows, indicator_tables
 from tne_eval.indicators.formulas import select
+from tne_eval.indicators.panel_index import PanelIndex
+from tne_eval.indicators.snee_regions import region_table
 from tne_eval.sources import PANEL_COLUMNS
 
 IDS = [entry.id for entry in list_indicators() if not entry.needs]
@@ -20,6 +22,11 @@ SUCCESS = {
     "02": [84.5, 87.9, 88.0, 84.7, 88.5, 86.1, 80.8, 83.6, 80.8],
     "95": [86.2, 88.6, 86.3, 85.6, 89.1, 85.6, 85.3, 86.9, 79.1],
 }
+
+
+@pytest.fixture(scope="module")
+def index(panel):
+    return PanelIndex(panel)
 
 
 @pytest.mark.parametrize("unit", SUCCESS)
@@ -37,6 +44,38 @@ def test_every_indicator_speaks_of_a_demonstrator(panel, id):
     assert set(own["unit"]) == {"95"} and set(own["label"]) == {"Val-d'Oise"}
     assert (result.frame["source"] != "").all() and result.frame["period"].notna().all()
     assert not result.frame.duplicated(["unit_type", "unit", "period"]).any()
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_a_territory_has_its_own_rows_those_of_its_academie_and_those_of_france(index, id):
+    rows = all_rows(get_indicator(id), index)
+    keys = ["unit_type", "unit", "period", "value", "n", "status"]
+    # Guadeloupe is alone in its académie.
+    for territory, departement, academie in (("aisne", "02", "Amiens"), ("guadeloupe", "971", None)):
+        kept = rows["unit_type"].eq("france") | rows["unit"].isin([departement, academie])
+        if not (kept & rows["unit_type"].eq("departement")).any():
+            with pytest.raises(MissingDataError, match=territory.capitalize()):
+                tne.compute_indicator(id, index, territory)
+            continue
+        found = tne.compute_indicator(id, index, territory).frame
+        pd.testing.assert_frame_equal(found[keys], rows.loc[kept, keys].reset_index(drop=True), check_dtype=False)
+
+
+def test_the_median_stands_for_france_where_nothing_is_published(index):
+    result = tne.compute_indicator("fibre_percent", index, "aisne")
+    median = indicator_table("fibre_percent", index).median()
+    assert result.series("france").to_dict() == pytest.approx(median.to_dict(), rel=1e-12)
+
+
+def test_what_is_done_to_a_result_does_not_reach_the_next_one(index):
+    first = tne.compute_indicator("fibre_percent", index, "aisne")
+    before = first.frame.copy()
+    for table in (first.frame, indicator_table("fibre_percent", index), region_table(index)):
+        numbers = table.columns.get_indexer(table.select_dtypes("number").columns)
+        table.iloc[:, numbers] = 0.0
+    pd.testing.assert_frame_equal(tne.compute_indicator("fibre_percent", index, "aisne").frame, before)
+    assert indicator_table("fibre_percent", index).max(axis=None) > 90
+    assert (region_table(index)["grants"] > 0).all()
 
 
 @pytest.mark.parametrize("id", IDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from tne_eval.catalog import Indicator, get_indicator, get_territory
@@ -92,8 +93,9 @@ def compute_indicator(id: str, panel: pd.DataFrame | PanelIndex, territory: str 
         place = get_territory(territory)
         academie = academie_of(place.departement)
         alone = sum(academie_of(code) == academie for code in list_departements()) == 1
-        kept = {"departement": place.departement, "academie": "" if alone else academie, "france": "France"}
-        parts = [part.only(kept[part.unit_type]) for part in _values(entry, index, LEVELS)]
+        kept = {"departement": place.departement, "academie": "" if alone else academie}
+        parts = _values(entry, index, LEVELS)
+        parts = [part.only(kept[part.unit_type]) if part.unit_type in kept else part for part in parts]
         parts = [part for part in parts if part.seen.any()]
         if not any(part.unit_type == "departement" for part in parts):
             raise MissingDataError(
@@ -126,7 +128,8 @@ def variables_of(indicator: Indicator, role: str | None = None) -> set[str]:
 
 
 def _rows(parts: Sequence[Values], index: PanelIndex) -> pd.DataFrame:
-    return pd.concat([part.to_rows(index.periods) for part in parts], ignore_index=True)
+    columns = [part.to_columns(index.periods) for part in parts]
+    return pd.DataFrame({name: np.concatenate([part[name] for part in columns]) for name in columns[0]})
 
 
 def _values(entry: Indicator, index: PanelIndex, levels: Sequence[str]) -> list[Values]:

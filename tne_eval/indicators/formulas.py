@@ -51,22 +51,20 @@ class Values(NamedTuple):
             columns=pd.Index(periods[columns], name="period"),
         )
 
-    def to_rows(self, periods: np.ndarray) -> pd.DataFrame:
-        """One row per cell seen: `unit_type, unit, period, value, n, status`, sorted."""
+    def to_columns(self, periods: np.ndarray) -> dict[str, np.ndarray]:
+        """One entry per cell seen: `unit_type, unit, period, value, n, status`, sorted."""
         unit, period = np.nonzero(self.seen)
         value = self.value[unit, period]
         status = np.full(len(value), OBSERVED) if self.status is None else self.status[unit, period]
         status = np.where(np.isnan(value) & (status == OBSERVED), MISSING, status)
-        return pd.DataFrame(
-            {
-                "unit_type": self.unit_type,
-                "unit": np.array(self.unit, dtype=object)[unit],
-                "period": periods[period],
-                "value": value,
-                "n": self.n[unit, period],
-                "status": np.array(STATUSES, dtype=object)[status],
-            }
-        )
+        return {
+            "unit_type": np.full(len(value), self.unit_type, dtype=object),
+            "unit": np.array(self.unit, dtype=object)[unit],
+            "period": periods[period],
+            "value": value,
+            "n": self.n[unit, period],
+            "status": np.array(STATUSES, dtype=object)[status],
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar
 
 from tne_eval.errors import ReportError, UnknownNameError
@@ -387,25 +386,16 @@ def _card(item) -> Card:
     return Card(**item) if isinstance(item, dict) else Card(*item)
 
 
-@cache
-def _svg_canvas() -> type:
-    """A canvas whose layouts measure texts with one renderer, which keeps what it has measured for the next figure."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
-
-    measurer = RendererSVG(1, 1, io.StringIO())
-
-    class Canvas(FigureCanvasSVG):
-        def get_renderer(self) -> RendererSVG:
-            return measurer
-
-    return Canvas
-
-
 def figure_block(fig, *, name: str, caption: str, alt: str, data, note: str = "") -> Figure:
     """A matplotlib figure → a Figure block, always the same bytes; the figure is closed."""
     import matplotlib
     from matplotlib import pyplot
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    # An axis without a label has none to place by the boxes of its ticks.
+    for axis in (axis for axes in fig.axes for axis in (axes.xaxis, axes.yaxis)):
+        if not axis.get_label_text():
+            axis.set_label_coords(0, 0)
     buffer = io.StringIO()
     # Texts stay texts: they can be searched, and weigh less than their outlines. Verdana, of nearly the same widths,
     # is where DejaVu Sans is not.
@@ -417,7 +407,7 @@ def figure_block(fig, *, name: str, caption: str, alt: str, data, note: str = ""
             fig.savefig(buffer, format="svg", bbox_inches="tight", metadata=bare)
         else:
             # Not savefig: with a layout engine it draws everything twice.
-            _svg_canvas()(fig).print_svg(buffer, metadata=bare)
+            FigureCanvasSVG(fig).print_svg(buffer, metadata=bare)
     pyplot.close(fig)
     extras = r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>"
     svg = re.sub(extras, "", buffer.getvalue(), flags=re.DOTALL)

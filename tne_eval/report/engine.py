@@ -116,6 +116,7 @@ def _run(source, parameters: dict, engine: str, scratch: Path, timeout: float):
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     kept: list = []
+    outputs: dict[int, list] = {}
     try:
         executed = papermill.execute_notebook(
             source,
@@ -127,27 +128,34 @@ def _run(source, parameters: dict, engine: str, scratch: Path, timeout: float):
             progress_bar=False,
             cwd=scratch,
             kept=kept,
+            outputs=outputs,
             scratch=scratch,
             execution_timeout=timeout,
         )
     except papermill.PapermillExecutionError as error:
-        notebook = _without_markers(kept[0])
+        notebook = _so_far(kept[0], outputs)
         last = next((line for line in reversed(error.evalue.splitlines()) if line.strip()), "")
         return notebook, ReportError(
             f"{_failed_place(notebook)} failed: {error.ename}: {last}"[:400].rstrip(": "),
             why=_last_line(error.traceback),
         )
     except (CellTimeoutError, DeadKernelError) as error:
-        notebook = _without_markers(kept[0])
+        notebook = _so_far(kept[0], outputs)
         what = "ran out of time" if isinstance(error, CellTimeoutError) else "ended with its process"
         return notebook, ReportError(f"{_failed_place(notebook)} {what}", why=str(error).strip()[:200])
-    return executed, None
+    return _with_outputs(executed, outputs), None
 
 
-def _without_markers(notebook):
+def _with_outputs(notebook, outputs: dict[int, list]):
+    for index, found in outputs.items():
+        notebook.cells[index].outputs = found
+    return notebook
+
+
+def _so_far(notebook, outputs: dict[int, list]):
     from papermill.execute import remove_error_markers
 
-    return remove_error_markers(notebook)
+    return _with_outputs(remove_error_markers(notebook), outputs)
 
 
 def _failed_place(notebook) -> str:
@@ -212,12 +220,11 @@ def preload() -> None:
     for name in _PRELOADED:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
-    _warm()
 
 
-def _warm() -> None:
-    """Fill, once, what every report would fill again: the catalogue, the shipped panel and its indicators, the fonts
-    and texts of figures."""
+def warm() -> None:
+    """Fill, once and in the parent, what every report would fill again: the catalogue, the shipped panel and its
+    indicators, the texts of figures."""
     from tne_eval.catalog import list_designs, list_indicators, list_sources, list_territories
     from tne_eval.errors import TneError
     from tne_eval.indicators.compute import all_rows, compute_indicator, indicator_table
@@ -246,10 +253,13 @@ def _engines() -> dict[str, str]:
     from traitlets.config import Config
 
     class ForkEngine(Engine):
-        """Cells run in a forked child of this process, in an IPython shell."""
+        """Cells run in a forked child of this process, in an IPython shell.
+
+        Outputs go to `outputs`, but for an error's: papermill would write them out, twice, to nowhere.
+        """
 
         @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, *, kept, scratch, execution_timeout, **kwargs):
+        def execute_managed_notebook(cls, nb_man, kernel_name, *, kept, outputs, scratch, execution_timeout, **kwargs):
             kept.append(nb_man.nb)
             for outcome in forked_outcomes(nb_man.nb.cells, scratch, execution_timeout):
                 if outcome["event"] == "timeout":
@@ -258,9 +268,11 @@ def _engines() -> dict[str, str]:
                 if outcome["event"] == "start":
                     nb_man.cell_start(cell, outcome["index"])
                     continue
-                cell.outputs = outcome["outputs"]
                 cell.execution_count = outcome["count"]
-                if any(output.output_type == "error" for output in cell.outputs):
+                failed = any(output.output_type == "error" for output in outcome["outputs"])
+                cell.outputs = outcome["outputs"] if failed else []
+                outputs[outcome["index"]] = outcome["outputs"]
+                if failed:
                     nb_man.cell_exception(cell, cell_index=outcome["index"])
                 nb_man.cell_complete(cell, cell_index=outcome["index"])
 
@@ -268,7 +280,7 @@ def _engines() -> dict[str, str]:
         """papermill's own engine, in an environment that does not depend on the user's settings."""
 
         @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, *, kept, scratch, **kwargs):
+        def execute_managed_notebook(cls, nb_man, kernel_name, *, kept, outputs, scratch, **kwargs):
             kept.append(nb_man.nb)
             settings = {
                 "MPLBACKEND": "Agg",

@@ -288,22 +288,31 @@ def _make_waiting(waiting: list, out: Path, workers: int, tell: Callable) -> Non
         from tne_eval.report.engine import preload
 
         preload()
-    # What is here now outlives every fork: the collector of a fork need not go through it, nor copy its pages.
-    gc.freeze()
     try:
-        if len(waiting) == 1 or workers < 2:
+        if len(waiting) > 1 and workers > 1:
+            _make_in_workers(waiting, out, workers, tell, forks)
+        else:
+            _prepare(forks and len(waiting) > 1)
             for job, plan in waiting:
                 tell("start", job)
                 tell("end", job, _make(job, plan, out))
-        else:
-            _make_in_workers(waiting, out, workers, tell, "fork" if forks else "spawn")
     finally:
         gc.unfreeze()
 
 
-def _make_in_workers(waiting: list, out: Path, workers: int, tell: Callable, start: str) -> None:
+def _prepare(warmed: bool) -> None:
+    """Make this process ready for forks that cost little."""
+    if warmed:
+        from tne_eval.report.engine import warm
+
+        warm()
+    # What is here now outlives every fork: the collector of a fork need not go through it, nor copy its pages.
+    gc.freeze()
+
+
+def _make_in_workers(waiting: list, out: Path, workers: int, tell: Callable, forks: bool) -> None:
     """One process a report: forked from this one, which has imported the libraries, or started anew."""
-    context = multiprocessing.get_context(start)
+    context = multiprocessing.get_context("fork" if forks else "spawn")
     queue = list(waiting)
     running: dict = {}
     try:
@@ -316,6 +325,9 @@ def _make_in_workers(waiting: list, out: Path, workers: int, tell: Callable, sta
                 process.start()
                 sender.close()
                 running[receiver] = (job, plan, process)
+                if len(queue) == len(waiting) - 1:
+                    # The first report is under way: it need not wait for what the others are spared.
+                    _prepare(forks)
             for receiver in connection.wait(list(running)):
                 job, plan, process = running.pop(receiver)
                 result = _received(receiver, process, plan, out)
