@@ -13,8 +13,9 @@ To the decimal printed: grant over spending of all (52.5 %), of Seine-Saint-Deni
 (43.8), under 5,000 € (63.5), from 200,000 € (39.3; 22.6 % of spending), of the median convention (63.7) and of the one
 above 70 % (82).
 
-Only nine of the eighteen columns of the écoles are known, some of them from the conventions: the other names are
-invented, and so is the blank département of the écoles whose convention has none.
+Of the eighteen columns of the écoles eight are known from the portal's own view of them, code of the département and
+SIREN from the conventions: the other names are invented, and so is the blank département of the écoles whose convention
+has none.
 """
 
 from __future__ import annotations
@@ -75,13 +76,13 @@ _SCHOOL_COLUMNS = [
     "code_academie",
     "academie",
     "code_departement",
-    "departement",
+    "departement_uai",
     "uai",
     "nom_de_l_ecole",
     "nom_de_la_commune_uai",
     "raison_sociale_du_signataire_de_la_convention",
     "siren_signataire_de_la_convention",
-    "nombre_de_classes",
+    "nombre_de_classes_referentiel",
     "adresse_ecole",
     "code_postal_ecole",
     "type_ecole",
@@ -365,9 +366,10 @@ def _school_rows(
         school = {name: row[name] for name in _SCHOOL_COLUMNS if name in row}
         school |= {
             "uai": number,
+            "departement_uai": row["departement"],
             "nom_de_l_ecole": f"Ecole élémentaire {place + 1:05d}",
             "nom_de_la_commune_uai": row["nom_officiel_commune_siege"],
-            "nombre_de_classes": 1 + place % 9,
+            "nombre_de_classes_referentiel": 1 + place % 9,
             "adresse_ecole": f"{place % 90 + 1} rue de l'École",
             "code_postal_ecole": "",
             "type_ecole": "Ecole élémentaire publique",

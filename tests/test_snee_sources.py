@@ -209,7 +209,7 @@ SCHOOL = {
     "nom_de_la_commune_uai": "Laon",
     "raison_sociale_du_signataire_de_la_convention": "Commune de Laon",
     "siren_signataire_de_la_convention": siren(1),
-    "nombre_de_classes": "4",
+    "nombre_de_classes_referentiel": "4",
 }
 
 
@@ -235,6 +235,18 @@ def test_none_unless_both_files_are_there(tmp_path):
     assert len(load_snee(tmp_path).conventions) == 1
 
 
+def test_the_columns_seen_on_the_portal_are_enough(tmp_path):
+    """Of the écoles only these are seen on the portal: nothing then says who pays, and the figures tell it."""
+    seen = ("uai", "nom_de_l_ecole", "nom_de_la_commune_uai", "nombre_de_classes_referentiel")
+    _put(tmp_path, "collectivites", _text([CONVENTION]))
+    _put(tmp_path, "ecoles", _text([{name: SCHOOL[name] for name in seen} | {"departement_uai": "Aisne"}]))
+    files = load_snee(tmp_path)
+    (school,) = files.schools_listed.itertuples()
+    assert (school.departement, school.classes) == ("02", 4) and school.siren is None
+    assert files.totals["schools_without_payer"] == 1
+    assert set(files.disagreements["figure"]) >= {"schools_without_payer", "grants", "spending"}
+
+
 CELLS = {
     "negative amount": ("collectivites", "montant_de_la_subvention", "-600"),
     "grant above spending": ("collectivites", "montant_de_la_subvention", "1000.51"),
@@ -246,7 +258,7 @@ CELLS = {
     "no signatory": ("collectivites", "raison_sociale_du_signataire_de_la_convention", ""),
     "wrong letter of UAI": ("ecoles", "uai", uai(20_001)[:-1] + "A"),
     "no UAI": ("ecoles", "uai", ""),
-    "negative classes": ("ecoles", "nombre_de_classes", "-1"),
+    "negative classes": ("ecoles", "nombre_de_classes_referentiel", "-1"),
     "école abroad": ("ecoles", "uai", uai(990_001)),
 }
 

@@ -46,7 +46,7 @@ def _raw_schools(rows: list[tuple]) -> pd.DataFrame:
             "code_departement": None,
             "siren_signataire_de_la_convention": sirens,
             "raison_sociale_du_signataire_de_la_convention": "#N/A",
-            "nombre_de_classes": pd.array(classes, dtype="Int64"),
+            "nombre_de_classes_referentiel": pd.array(classes, dtype="Int64"),
         }
     )
 

@@ -59,7 +59,7 @@ def listed_of(raw: pd.DataFrame) -> pd.DataFrame:
             "departement": raw["code_departement"].where(raw["code_departement"].notna(), places),
             "siren": raw["siren_signataire_de_la_convention"],
             "signatory": signatory.mask(signatory == "#N/A", None),
-            "classes": raw["nombre_de_classes"].astype(float),
+            "classes": raw["nombre_de_classes_referentiel"].astype(float),
         }
     ).reset_index(drop=True)
 
