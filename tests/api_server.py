@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import duckdb
+import pandas as pd
 
 ROOT = "/api/explore/v2.1/catalog/datasets"
 
@@ -59,10 +60,10 @@ class DataSet:
         ):
             sql += f" {word} {_sql(text)}" if text else ""
         with duckdb.connect(config={"threads": 1}) as connection:
-            columns = ", ".join(f"{name} {kind}" for name, kind in zip(self.names, self.types, strict=True))
-            connection.execute(f"create table t ({columns})")
-            if self.rows:
-                connection.executemany(f"insert into t values ({', '.join('?' * len(self.names))})", self.rows)
+            rows = pd.DataFrame(self.rows, columns=self.names, dtype=object)
+            connection.register("rows", rows)
+            columns = (f"cast({name} as {kind}) as {name}" for name, kind in zip(self.names, self.types, strict=True))
+            connection.execute(f"create table t as select {', '.join(columns)} from rows")
             try:
                 done = connection.execute(sql)
             except duckdb.Error as error:
