@@ -90,20 +90,20 @@ _LEADING = 1.2
 
 def _extent(text: Text) -> tuple[float, float]:
     """Width and height in points of a text, turned as it is."""
-    lines = [_size(line, text.get_fontsize()) for line in text.get_text().splitlines() or [""]]
-    wide, high = max(width for width, _ in lines), _LEADING * text.get_fontsize() * len(lines)
+    lines, size = text.get_text().splitlines(), text.get_fontsize()
+    wide, high = max((_width(line, size) for line in lines), default=0.0), _LEADING * size * len(lines)
     turn = np.radians(text.get_rotation())
     cos, sin = abs(np.cos(turn)), abs(np.sin(turn))
     return wide * cos + high * sin, wide * sin + high * cos
 
 
 @cache
-def _size(line: str, size: float) -> tuple[float, float]:
-    return text_to_path.get_text_width_height_descent(line, FontProperties(size=size), ismath=False)[:2]
+def _width(line: str, size: float) -> float:
+    return text_to_path.get_text_width_height_descent(line, FontProperties(size=size), ismath=False)[0]
 
 
 def _label_room(axis: Axis) -> float:
-    return axis.labelpad + _size(axis.label.get_text(), axis.label.get_fontsize())[1] if axis.get_label_text() else 0.0
+    return axis.labelpad + _LEADING * axis.label.get_fontsize() if axis.get_label_text() else 0.0
 
 
 def french_axis(axis, decimals: int | None = None, *, sign: bool = False) -> None:
@@ -127,6 +127,20 @@ class _FrenchTicks(Formatter):
         return french.number(round(value, 9), self.needed, sign=self.sign)
 
 
+def _name_line(ax: Axes, x: float, text: str, values: Sequence[float], **look: object) -> None:
+    """Words at the top of a vertical line, on the side where there is more room."""
+    side = 1 if x < (np.min(values) + np.max(values)) / 2 else -1
+    ax.annotate(
+        text,
+        (x, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(4 * side, -10),
+        textcoords="offset points",
+        horizontalalignment="left" if side > 0 else "right",
+        **look,
+    )
+
+
 @mpl.rc_context(_STYLE)
 def draw_events(events: pd.DataFrame, *, unit: str, exposed: int | None = None, ax: Axes | None = None) -> Axes:
     """Change of the gap between treated and controls since the last period before, with the band of re-assignments.
@@ -146,15 +160,7 @@ def draw_events(events: pd.DataFrame, *, unit: str, exposed: int | None = None, 
     ax.axhline(0, color=GREY, linewidth=0.8)
     if exposed is not None:
         ax.axvline(exposed - 0.5, color=OCHRE, linewidth=1.2, linestyle=(0, (4, 3)))
-        ax.annotate(
-            "premiers élèves exposés",
-            (exposed - 0.5, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, -10),
-            textcoords="offset points",
-            color=OCHRE,
-            fontsize=8.5,
-        )
+        _name_line(ax, exposed - 0.5, "premiers élèves exposés", events["period"], color=OCHRE, fontsize=8.5)
     ax.plot(
         events["period"],
         events["estimate"],
@@ -177,14 +183,7 @@ def draw_placebos(placebo: np.ndarray, estimate: float, *, unit: str, ax: Axes |
     ax = _axes(ax, 3.0)
     ax.hist(placebo, bins=min(40, max(8, len(placebo) // 12)), color=LIGHT, edgecolor="white")
     ax.axvline(estimate, color=BLUE, linewidth=2.2)
-    ax.annotate(
-        f"estimation : {french.number(estimate, 1, sign=True)}",
-        (estimate, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(5, -10),
-        textcoords="offset points",
-        color=BLUE,
-    )
+    _name_line(ax, estimate, f"estimation : {french.number(estimate, 1, sign=True)}", placebo, color=BLUE)
     ax.set_xlabel(_UNIT[unit])
     ax.set_ylabel("tirages au sort")
     french_axis(ax.xaxis, sign=True)
