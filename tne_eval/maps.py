@@ -254,12 +254,13 @@ def _to_lambert(points: np.ndarray) -> np.ndarray:
 
 
 def _draw(ax: Axes, shapes: Mapping[str, shapely.Geometry], look, outlined: Sequence[str], line: float = 0.4) -> None:
+    # As artists: patches would make the limits of the axes, which every map sets itself.
     for code in shapes:
-        ax.add_patch(PathPatch(_path(shapes[code]), linewidth=line, zorder=1, **look(code)))
+        ax.add_artist(PathPatch(_path(shapes[code]), linewidth=line, zorder=1, **look(code)))
     for code in outlined:
         if code in shapes:
             outline = PathPatch(_path(shapes[code]), facecolor="none", edgecolor=_OUTLINE, linewidth=1.3, zorder=2)
-            ax.add_patch(outline)
+            ax.add_artist(outline)
 
 
 def _path(shape: shapely.Geometry) -> Path:

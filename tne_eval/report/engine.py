@@ -6,7 +6,9 @@ imported the libraries) and `nbclient` (a Jupyter kernel: the reference, slower)
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import os
 import re
@@ -216,6 +218,8 @@ def preload() -> None:
     """Import, once and in the parent, what notebooks use: each fork then starts at once."""
     if "numpy" not in sys.modules:
         os.environ.update(_ONE_THREAD)
+    # What the system takes back at the end need not be swept first: that takes as long as half a report.
+    atexit.register(gc.freeze)
     _engines()
     for name in _PRELOADED:
         with contextlib.suppress(ModuleNotFoundError):
