@@ -4,6 +4,8 @@ import hashlib
 import itertools
 import json
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -265,3 +267,10 @@ def test_every_error_is_ours(tmp_path):
     for name, engine in itertools.product(("bad", "text"), ("fork", "nbclient")):
         with pytest.raises(TneError):
             execute_notebook(tmp_path / f"{name}.ipynb", {}, tmp_path / "o.ipynb", engine)
+
+
+@pytest.mark.parametrize("also", ["", "import duckdb; duckdb.sql('select 1').fetchall()"], ids=["alone", "with DuckDB"])
+def test_a_process_that_was_made_ready_ends_in_silence(also):
+    code = f"from tne_eval.report import engine; engine.preload(); engine.warm(); {also}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 
 from tne_eval.audit.settings import Settings
@@ -133,6 +132,8 @@ def _any_source(path: Path) -> Source:
 
 
 def _headers(path: Path) -> tuple[list[str], str]:
+    import duckdb
+
     if path.suffix.lower() == ".parquet" and path.is_file():
         with duckdb.connect() as connection:
             try:

@@ -218,12 +218,18 @@ def preload() -> None:
     """Import, once and in the parent, what notebooks use: each fork then starts at once."""
     if "numpy" not in sys.modules:
         os.environ.update(_ONE_THREAD)
-    # What the system takes back at the end need not be swept first: that takes as long as half a report.
-    atexit.register(gc.freeze)
+    atexit.register(_leave_unswept)
     _engines()
     for name in _PRELOADED:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
+
+
+def _leave_unswept() -> None:
+    """What the system takes back at the end need not be swept first: that takes as long as half a report. DuckDB would
+    take for a leak, and say so, what is not swept."""
+    if "duckdb" not in sys.modules:
+        gc.freeze()
 
 
 def warm() -> None:

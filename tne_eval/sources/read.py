@@ -17,8 +17,8 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import openpyxl
 import pandas as pd
@@ -28,6 +28,9 @@ from tne_eval.errors import ContractError, Problem
 from tne_eval.sources.archive import PACKED_SUFFIXES, TABLE_SUFFIXES, open_plain, table_suffix
 from tne_eval.sources.contract import Judged, check_judged, convert_judged, judge_table, split_column
 from tne_eval.sources.messages import phrase, problem
+
+if TYPE_CHECKING:
+    import duckdb
 
 MAX_COLUMNS = 2000
 MAX_LINE = 1_000_000
@@ -219,6 +222,8 @@ def read_header(path: Path, separator: str) -> list[str]:
 
 
 def _read_csv(path: Path, source: Source, file: str) -> tuple[pd.DataFrame | None, list[Problem]]:
+    import duckdb
+
     lines, problems = scan_text(path, file)
     if problems:
         return None, problems
@@ -268,6 +273,8 @@ def _read_csv(path: Path, source: Source, file: str) -> tuple[pd.DataFrame | Non
 @contextmanager
 def _connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB of bounded memory, that works in a temporary folder beyond it; for a small file, one shared by all."""
+    import duckdb
+
     if path.stat().st_size < SMALL_FILE:
         with _shared_database().cursor() as connection:
             yield connection
@@ -281,6 +288,8 @@ def _connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 @cache
 def _shared_database() -> duckdb.DuckDBPyConnection:
     """Opening a database costs more than reading a small file. A single thread: the process may still be forked."""
+    import duckdb
+
     alone = {"async_threads": 0} if int(duckdb.__version__.split(".")[0]) >= 2 else {}
     return duckdb.connect(":memory:", config={"threads": 1, **alone})
 
@@ -347,6 +356,8 @@ def _blank_lines(path: Path, ends: int, records: int) -> list[int]:
 
 
 def _read_parquet(path: Path, source: Source, file: str) -> tuple[pd.DataFrame | None, list[Problem]]:
+    import duckdb
+
     with _connect(path) as connection:
         try:
             name = glob.escape(str(path))

@@ -7,8 +7,6 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import duckdb
-
 from tne_eval.catalog.entries import Source
 from tne_eval.errors import ContractError, Problem
 from tne_eval.sources.addresses import result_columns
@@ -52,6 +50,8 @@ def check_head(head: bytes, name: str, source: Source) -> None:
 
 def count_rows(path: Path) -> int | None:
     """Records of a CSV or Parquet file, without the header; None for another format."""
+    import duckdb
+
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         try:

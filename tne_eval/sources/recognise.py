@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import duckdb
 import openpyxl
 
 from tne_eval.catalog import list_sources
@@ -120,6 +119,8 @@ def _csv_header(plain: Path, separator: str, file: str) -> list[str]:
 
 
 def _parquet_header(plain: Path, file: str) -> list[str]:
+    import duckdb
+
     with duckdb.connect() as connection:
         try:
             found = connection.execute("select name from parquet_schema(?) where num_children is null", [str(plain)])
