@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openpyxl
 import pandas as pd
 
 from tne_eval.catalog.entries import Source
@@ -380,6 +379,8 @@ def _read_parquet(path: Path, source: Source, file: str) -> tuple[pd.DataFrame |
 
 def _read_xlsx(path: Path, source: Source, file: str) -> tuple[pd.DataFrame | None, list[Problem]]:
     """The visible sheet that holds the header. Formulas are read as such: one never computed is no blank cell."""
+    import openpyxl
+
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=False)
     except Exception as error:  # openpyxl lets errors of zip, XML and its own out

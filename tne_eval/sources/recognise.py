@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import openpyxl
-
 from tne_eval.catalog import list_sources
 from tne_eval.catalog.entries import Source
 from tne_eval.errors import ContractError
@@ -132,6 +130,8 @@ def _parquet_header(plain: Path, file: str) -> list[str]:
 
 def _xlsx_fits(plain: Path, file: str) -> list[Fit]:
     """Each source looks for its header on its own row, in the visible sheet where most of it is found."""
+    import openpyxl
+
     try:
         book = openpyxl.load_workbook(plain, read_only=True)
     except Exception as error:  # openpyxl lets errors of zip, XML and its own out

@@ -19,7 +19,6 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-import openpyxl
 import pandas as pd
 
 from tne_eval.catalog import Figure, Source, Territory, list_territories
@@ -240,6 +239,8 @@ def _template_csv() -> bytes:
 
 
 def _template_xlsx() -> bytes:
+    import openpyxl
+
     template = _data()["template"]
     book = openpyxl.Workbook()
     sheet = book.active
