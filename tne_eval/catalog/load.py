@@ -47,7 +47,7 @@ def make_entry(cls: type, data: object, path: str, problems: list[Problem], wher
         problems.append(Problem(path, None, where or None, repr(data), "a table", "See a neighbouring entry."))
         return None
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     for name in sorted(set(data) - set(fields)):
         problems.append(Problem(path, None, where + name, "an unknown key", ", ".join(fields), "Correct or remove it."))
     values = {}
@@ -59,6 +59,11 @@ def make_entry(cls: type, data: object, path: str, problems: list[Problem], wher
     if problems:
         return None
     return cls(**values)
+
+
+@cache
+def _hints(cls: type) -> dict[str, object]:
+    return typing.get_type_hints(cls)
 
 
 def _value(hint: object, value: object, path: str, problems: list[Problem], where: str):
