@@ -38,6 +38,15 @@ def test_units():
     assert french.probability(0.0833) == "0,083"
     assert french.money(27_300_000) == f"27,3{H}millions d'euros"
     assert french.day(dt.date(2022, 9, 1)) == f"1er{H}septembre 2022"
+    for written, said in {
+        "2021-03-31": f"31{H}mars 2021",
+        "2021-06": "juin 2021",
+        "2021": "2021",
+        "2021/2022": "2021/2022",
+        "2021-13": "2021-13",
+        "": "",
+    }.items():
+        assert french.date_text(written) == said
     assert french.years([2016, 2017, 2018, 2019, 2021]) == "2016-2019 et 2021"
     assert french.listing(["a", "b", "c"]) == "a, b et c"
     assert [french.of(name) for name in ("Amiens", "Versailles", "Orléans-Tours")] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import math
 import re
@@ -87,6 +88,14 @@ def day(value: dt.date) -> str:
 def month(value: dt.date) -> str:
     """`2022-09-01` → `septembre 2022`."""
     return f"{_MONTHS[value.month - 1]} {value.year}"
+
+
+def date_text(written: str) -> str:
+    """`2021-03-31` → `31 mars 2021`, `2021-06` → `juin 2021`; what is neither a day nor a month stays as it is."""
+    for form, said in (("%Y-%m-%d", day), ("%Y-%m", month)):
+        with contextlib.suppress(ValueError):
+            return said(dt.datetime.strptime(written, form).date())
+    return written
 
 
 def listing(items: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from tne_eval.catalog import Figure, get_programme
-from tne_eval.french import UNKNOWN, day, number, sentence, typeset
+from tne_eval.french import UNKNOWN, date_text, day, number, sentence, typeset
 from tne_eval.report.blocks import Block, Paragraph, Table, escape_inline
 from tne_eval.report.facts import TerritoryFacts
 from tne_eval.sources.periods import session_exposed
@@ -50,7 +50,7 @@ def figures_table(figures: tuple[Figure, ...], *, caption: str) -> Table:
         {
             "Fait": typeset(figure.label),
             "Valeur": figure_amount(figure),
-            "Date": figure.date,
+            "Date": date_text(figure.date),
             "Fiabilité": figure.flag,
             "Source": ", ".join(short_source(figure.source)),
         }

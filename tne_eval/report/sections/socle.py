@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from tne_eval.catalog import Programme, get_indicator, get_programme
-from tne_eval.french import money, number, percent, phrase, points, probability, sentence, typeset
+from tne_eval.french import date_text, money, number, percent, phrase, points, probability, sentence, typeset
 from tne_eval.impact.dose import DoseResponse
 from tne_eval.impact.doses import snee_doses
 from tne_eval.indicators import concentration_index
@@ -136,7 +136,12 @@ def socle_money(facts: SocleFacts) -> tuple[Block, ...]:
         large=percent(figures["grant_rate_large"].value),
     )
     return (
-        Table("calendrier", sentence("socle.events_caption"), events),
+        Table(
+            "calendrier",
+            sentence("socle.events_caption"),
+            events.assign(Date=events["Date"].map(date_text)),
+            data=events,
+        ),
         Paragraph(text),
         figures_table(tuple(figures[id] for id in _MONEY), caption=sentence("socle.money_caption")),
         Paragraph(rates),
