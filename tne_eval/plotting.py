@@ -103,7 +103,8 @@ def _extent(text: Text) -> tuple[float, float]:
 
 @cache
 def _width(line: str, size: float) -> float:
-    return text_to_path.get_text_width_height_descent(line, FontProperties(size=size), ismath=False)[0]
+    # Fitted to the pixels of a screen, a text is up to 2 % wider.
+    return 1.02 * text_to_path.get_text_width_height_descent(line, FontProperties(size=size), ismath=False)[0]
 
 
 def _label_room(axis: Axis) -> float:
