@@ -65,6 +65,13 @@ def test_what_a_user_adds_is_inside_too(ax):
     assert _spill(ax.figure) <= 0
 
 
+def test_a_tick_can_be_read_before_anything_is_drawn():
+    """A cursor over a new figure asks for the value under it."""
+    axes = DRAWN["ranges"]()
+    assert axes.xaxis.get_major_formatter().format_data_short(12.0) == "+12"
+    plt.close(axes.figure)
+
+
 def test_turned_labels_are_inside(panel):
     axes = tne.compute_indicator("segregation_entropy", panel, "aisne").plot()
     assert {text.get_rotation() for text in axes.get_xticklabels()} == {40}

@@ -119,7 +119,7 @@ def french_axis(axis, decimals: int | None = None, *, sign: bool = False) -> Non
 
 class _FrenchTicks(Formatter):
     def __init__(self, decimals: int | None, sign: bool) -> None:
-        self.decimals, self.sign = decimals, sign
+        self.decimals, self.sign, self.needed = decimals, sign, decimals or 0
 
     def set_locs(self, locs: Sequence[float]) -> None:
         super().set_locs(locs)

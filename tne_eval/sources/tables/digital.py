@@ -15,15 +15,7 @@ from tne_eval.errors import ContractError, Problem
 from tne_eval.sources.communes import departements_of_uais
 from tne_eval.sources.contract import MAX_ROWS_LISTED
 from tne_eval.sources.geography import list_departements, normalise_departements, plain_name
-from tne_eval.sources.tables.spec import (
-    DEPARTEMENT,
-    SCHOOL_YEAR,
-    Frames,
-    Table,
-    count,
-    text,
-    whole,
-)
+from tne_eval.sources.tables.spec import DEPARTEMENT, SCHOOL_YEAR, Frames, Table, count, known_sum, text, whole
 
 _PROFILES = {"pupils": ("eleve", "élèves"), "parents": ("parent", "parents"), "teachers": ("enseignant", "enseignants")}
 _BY = ["departement", "school_year"]
@@ -39,11 +31,6 @@ _COLLEGE_LEVEL = r"^(?:[3-6] ?e(?:me)?|sixieme|cinquieme|quatrieme|troisieme)\b"
 def _school_year(year: pd.Series, month: pd.Series) -> pd.Series:
     """First calendar year of the school year, September to August."""
     return year - (month < 9)
-
-
-def _sum(values: pd.Series | pd.DataFrame, keys: list) -> pd.Series | pd.DataFrame:
-    """Sums by group, not known where a term is not."""
-    return values.groupby(keys).sum().mask(values.isna().groupby(keys).any())
 
 
 def _too_few(schools: pd.Series, people: pd.Series) -> pd.Series:
@@ -63,7 +50,7 @@ def _totals(schools: pd.DataFrame, figures: Mapping[str, tuple[str, str]]) -> pd
     keys = [schools[name] for name in _BY]
     table = schools.groupby(_BY).size().rename("schools").to_frame()
     for name, (base, people) in figures.items():
-        total = _sum(schools[name], keys)
+        total = known_sum(schools[name], keys)
         few = _too_few((schools[base] > 0).groupby(keys).sum(), schools[people].groupby(keys).sum())
         table[name] = total.mask(few)
         table[f"{name}_status"] = np.select([total.isna(), few], ["missing", "hidden"], "observed")
@@ -98,7 +85,7 @@ def _ent_of_schools(raw: pd.DataFrame) -> pd.DataFrame:
     parts = {}
     for name, (kind, _) in _PROFILES.items():
         visits, users = _counts(kind)
-        parts[f"ent_visits_{name}"] = _sum(rows[visits], keys)
+        parts[f"ent_visits_{name}"] = known_sum(rows[visits], keys)
         parts[f"{name}_users"] = schools[users].max()
     table = pd.DataFrame(parts).reset_index()
     numbers = table["uai"].drop_duplicates()
@@ -142,7 +129,7 @@ def _ent_of_departements(raw: pd.DataFrame) -> pd.DataFrame:
     part = table.groupby(_BY)["month"].agg(_part_of_year)
     for name, (kind, _) in _PROFILES.items():
         visits, users = (raw.loc[table.index, column].astype(float) for column in _counts(kind))
-        total = _sum(visits, keys).mask(part)
+        total = known_sum(visits, keys).mask(part)
         few = _too_few(found["schools"], np.ceil(users / _WEEKS).groupby(keys).max())
         found[f"ent_visits_{name}"] = total.mask(few)
         found[f"ent_visits_{name}_status"] = np.select([total.isna(), few], ["missing", "hidden"], "observed")
@@ -224,7 +211,7 @@ def make_ent_devices(frames: Frames) -> pd.DataFrame:
     visits = {kind: raw.loc[table.index, f"visites_{kind}"].astype(float) for kind in _DEVICES}
     totals = {"ent_visits_by_smartphone": visits["smartphone"], "ent_visits_by_device": sum(visits.values())}
     for name, monthly in totals.items():
-        total = _sum(monthly, keys).mask(part)
+        total = known_sum(monthly, keys).mask(part)
         found[name] = total.mask(few)
         found[f"{name}_status"] = np.select([total.isna(), few], ["missing", "hidden"], "observed")
     return found.reset_index()
@@ -266,9 +253,9 @@ def make_pix_campaigns(frames: Frames) -> pd.DataFrame:
         }
     )
     keys = [*_BY, "uai", "level"]
-    parts = _sum(rows["part"], [rows[name] for name in keys])
+    parts = known_sum(rows["part"], [rows[name] for name in keys])
     taken = rows.groupby(keys)["total"].max().fillna(parts).rename("pix_campaign_participants")
-    schools = _sum(taken, keys[:-1]).reset_index()
+    schools = known_sum(taken, keys[:-1]).reset_index()
     return _totals(schools, {"pix_campaign_participants": ("pix_campaign_participants",) * 2})
 
 

@@ -17,6 +17,7 @@ from tne_eval.sources.tables.spec import (
     Table,
     count,
     figure,
+    known_sum,
     text,
 )
 
@@ -134,9 +135,8 @@ def make_colleges(frames: Frames) -> pd.DataFrame:
     table = rows.groupby(["departement", "school_year"]).sum().astype(float)
     by = [everywhere["code_departement"].rename("departement"), everywhere["rentree_scolaire"].astype(int)]
     pupils = everywhere[["nombre_eleves_total", "6eme_total"]].astype(float)
-    # The producer leaves the smallest numbers blank: a sum without them is not the sum.
-    at_level = pupils.groupby(by).sum().mask(pupils.isna().groupby(by).any())
-    at_level = at_level.rename_axis(["departement", "school_year"])
+    # The producer leaves the smallest numbers blank.
+    at_level = known_sum(pupils, by).rename_axis(["departement", "school_year"])
     table.insert(1, "college_pupils", at_level["nombre_eleves_total"])
     table.insert(2, "college_pupils_6e", at_level["6eme_total"])
     return _hide_small_parts(table).reset_index()

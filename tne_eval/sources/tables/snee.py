@@ -12,7 +12,7 @@ import pandas as pd
 from tne_eval.catalog import disclosure_rule
 from tne_eval.sources.communes import departements_of_uais
 from tne_eval.sources.geography import list_departements, region_of
-from tne_eval.sources.tables.spec import DEPARTEMENT, Frames, Table, count, figure, text, whole
+from tne_eval.sources.tables.spec import DEPARTEMENT, Frames, Table, count, figure, known_sum, text, whole
 
 YEAR = 2024
 IPS_YEAR = 2021
@@ -134,11 +134,6 @@ def tie_grants(conventions: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
-def _sum(values: pd.Series, keys: pd.Series) -> pd.Series:
-    """Sums by group, not known where a term is not."""
-    return values.groupby(keys).sum().mask(values.isna().groupby(keys).any())
-
-
 def make_snee(frames: Frames) -> pd.DataFrame:
     """Conventions and écoles by département; one that has neither in the files is not there."""
     conventions = conventions_of(frames["snee_collectivites"])
@@ -148,10 +143,10 @@ def make_snee(frames: Frames) -> pd.DataFrame:
     place, home = conventions["departement"], schools["departement"]
     table = pd.DataFrame({"snee_conventions": place.value_counts(), "snee_schools": home.value_counts()})
     table = table[table.index.isin(list_departements())].fillna(0).sort_index().rename_axis("departement")
-    table["snee_grants"] = _sum(conventions["grant"], place)
-    table["snee_spending"] = _sum(conventions["spending"], place)
+    table["snee_grants"] = known_sum(conventions["grant"], place)
+    table["snee_spending"] = known_sum(conventions["spending"], place)
     table["snee_grant_percent"] = 100 * table["snee_grants"] / table["snee_spending"].where(table["snee_spending"] > 0)
-    table["snee_classes"] = _sum(schools["classes"], home)
+    table["snee_classes"] = known_sum(schools["classes"], home)
     reached = ips["uai"].isin(schools["uai"]).groupby(ips["code_du_departement"]).mean()
     table["snee_schools_percent"] = 100 * reached.reindex(table.index)
     few = table[["snee_conventions", "snee_schools"]].min(axis=1) < disclosure_rule()["min_schools"]

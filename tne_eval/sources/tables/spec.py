@@ -59,6 +59,11 @@ def figure(name: str, title: str, unit: str, decimals: int, empty: str = "") -> 
     return Field(name, "number", title, unit, variable=True, empty=empty, decimals=decimals)
 
 
+def known_sum(values: pd.Series | pd.DataFrame, keys: object) -> pd.Series | pd.DataFrame:
+    """Sums by group, not known where a term is not; `keys` are what `groupby` takes."""
+    return values.groupby(keys).sum().mask(values.isna().groupby(keys).any())
+
+
 DEPARTEMENT = text("departement", "Code du département")
 SCHOOL_YEAR = whole("school_year", "Année scolaire (première année civile)")
 SESSION = whole("session", "Session d'examen (année civile)")
