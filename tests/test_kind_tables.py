@@ -89,36 +89,32 @@ def test_rural_is_read_on_communes_of_today():
     assert table["schools"].to_dict() == {"rural": 3, "urban": 3}
 
 
-def test_ecoles_by_area_count_each_school_once():
+def _ips_by_area(departement: str, ips: list[float], communes: list[str | None], levels: dict) -> pd.DataFrame:
+    """The table made of écoles, with their IPS and communes, and of the levels of density of communes."""
     ecoles = pd.DataFrame(
         {
-            "code_du_departement": "02",
+            "code_du_departement": departement,
             "rentree_scolaire": 2021,
-            "uai": [f"002000{number}X" for number in range(7)],
+            "uai": [f"{departement.zfill(3)}000{number}X" for number in range(len(ips))],
             "effectifs": np.nan,
-            "ips": [80.0, 90.0, 100.0, 100.0, 110.0, 120.0, 150.0],
-            "code_insee_de_la_commune": ["02001"] * 3 + ["02408"] * 3 + [None],
+            "ips": ips,
+            "code_insee_de_la_commune": communes,
         }
     )
-    frames = {"densite": _density({"02001": 7, "02408": 2}), "ips_ecoles_2021": ecoles, "ips_ecoles_2022": ecoles[:0]}
-    table = IPS_BY_AREA.make(frames).set_index("area")
+    frames = {"densite": _density(levels), "ips_ecoles_2021": ecoles, "ips_ecoles_2022": ecoles[:0]}
+    return IPS_BY_AREA.make(frames).set_index("area")
+
+
+def test_ecoles_by_area_count_each_school_once():
+    ips = [80.0, 90.0, 100.0, 100.0, 110.0, 120.0, 150.0]
+    table = _ips_by_area("02", ips, ["02001"] * 3 + ["02408"] * 3 + [None], {"02001": 7, "02408": 2})
     assert table["ips_by_area_mean"].to_dict() == {"rural": 90.0, "urban": 110.0}
 
 
 def test_an_arrondissement_takes_the_level_of_its_city():
     """Files of schools name Marseille by arrondissement, the density grid by commune."""
-    ecoles = pd.DataFrame(
-        {
-            "code_du_departement": "13",
-            "rentree_scolaire": 2021,
-            "uai": [f"013000{number}X" for number in range(6)],
-            "effectifs": np.nan,
-            "ips": [80.0, 90.0, 100.0, 100.0, 110.0, 120.0],
-            "code_insee_de_la_commune": ["13001"] * 3 + ["13201", "13208", "13216"],
-        }
-    )
-    frames = {"densite": _density({"13001": 6, "13055": 1}), "ips_ecoles_2021": ecoles, "ips_ecoles_2022": ecoles[:0]}
-    table = IPS_BY_AREA.make(frames).set_index("area")
+    communes = ["13001"] * 3 + ["13201", "13208", "13216"]
+    table = _ips_by_area("13", [80.0, 90.0, 100.0, 100.0, 110.0, 120.0], communes, {"13001": 6, "13055": 1})
     assert table["ips_by_area_mean"].to_dict() == {"rural": 90.0, "urban": 110.0}
 
 
