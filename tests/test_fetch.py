@@ -32,7 +32,7 @@ from tne_eval.sources import fetch as fetch_module
 from tne_eval.sources.addresses import FetchError, can_fetch, follow, list_addresses, rebase, result_columns
 from tne_eval.sources.fetch import fetch_source, fetch_sources
 from tne_eval.sources.received import count_rows
-from tne_eval.sources.store import list_held
+from tne_eval.sources.store import list_held, lock_work
 from tne_eval.sources.web import Limits
 
 QUICK = Limits(connect=2, read=1, total=20, backoff=0.01, longest_wait=1)
@@ -854,3 +854,26 @@ def test_rows_are_counted_as_csv_counts_them(tmp_path, text, rows):
     path = tmp_path / "x.csv"
     path.write_bytes(text.encode())
     assert count_rows(path) == rows
+
+
+def test_a_work_folder_that_goes_while_it_is_made_is_made_again(raw, monkeypatch):
+    make, gone = os.mkdir, []
+
+    def mkdir(path, *words, **more):
+        if Path(path).name == "cantines" and not gone:
+            gone.append(path)
+            raise FileExistsError(path)
+        make(path, *words, **more)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with lock_work(raw, "cantines") as work:
+        assert gone and work.is_dir()
+    assert not work.exists()
+
+
+def test_a_file_in_the_place_of_the_work_folder_is_refused(raw):
+    (raw / ".part").mkdir(parents=True)
+    (raw / ".part" / "cantines").write_text("mine", encoding="utf-8")
+    with pytest.raises(FileExistsError), lock_work(raw, "cantines"):
+        pass
+    assert (raw / ".part" / "cantines").read_text(encoding="utf-8") == "mine"

@@ -59,7 +59,12 @@ def lock_work(raw: Path, source: str) -> Iterator[Path]:
 def _lock(folder: Path) -> int:
     while True:
         with suppress(FileNotFoundError):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                if folder.exists() and not folder.is_dir():
+                    raise
+                continue  # another had it, and has just removed it
             handle = os.open(folder, os.O_RDONLY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
