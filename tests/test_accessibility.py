@@ -225,7 +225,7 @@ def _index(text):
 @pytest.mark.parametrize("make", [_report, _index])
 def test_hostile_texts_are_read_not_run(browser, tmp_path, monkeypatch, make):
     """Even without the content security policy, which would stop them a second time."""
-    monkeypatch.setattr("tne_eval.report.index._map", lambda _territories: None)
+    monkeypatch.setattr("tne_eval.report.index.draw_map", lambda: None)
     context = browser.new_context(bypass_csp=True)
     tab, complaints, requests = context.new_page(), [], []
     tab.on("console", lambda message: complaints.append(message.text))

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from test_editions import rewrite, write_edition
 
 from tne_eval.errors import ReportError
-from tne_eval.report import editions, index, run
+from tne_eval.report import editions, run
 from tne_eval.report import manifest as records
 from tne_eval.report.verify import describe_verification, verify_edition
 
@@ -24,11 +24,6 @@ show(Title(f"Rapport {territory}", level=1))
 show(Table("t", "Une table", pd.DataFrame({"a": ["1,5"]}), data=pd.DataFrame({"a": [1.5]})))
 """
 FILES = {"manifest.json", "report.pdf", "report.html", "report.ipynb", "tables/t.csv"}
-
-
-@pytest.fixture(autouse=True)
-def no_map(monkeypatch):
-    monkeypatch.setattr(index, "_map", lambda territories: None)
 
 
 @pytest.fixture

@@ -214,6 +214,19 @@ def write_notebook(notebook, path: Path) -> None:
     part.replace(path)
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """The collector would go through all that is imported, again and again, and find nothing to free."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@_uncollected()
 def preload() -> None:
     """Import, once and in the parent, what notebooks use: each fork then starts at once."""
     if "numpy" not in sys.modules:
@@ -232,16 +245,21 @@ def _leave_unswept() -> None:
         gc.freeze()
 
 
+@_uncollected()
 def warm() -> None:
     """Fill, once and in the parent, what every report would fill again: the catalogue, the shipped panel and its
-    indicators, the texts of figures."""
+    indicators, the texts of figures, the form of notebooks and of pages."""
+    import nbformat
+
     from tne_eval.catalog import list_designs, list_indicators, list_sources, list_territories
     from tne_eval.errors import TneError
     from tne_eval.indicators.compute import all_rows, compute_indicator, indicator_table
-    from tne_eval.report.blocks import figure_block
+    from tne_eval.report.blocks import Title, figure_block
     from tne_eval.report.facts import gather_shared
+    from tne_eval.report.html import check_page, render_report
     from tne_eval.sources import load_panel
 
+    nbformat.validate(nbformat.v4.new_notebook())
     list_sources()
     with contextlib.suppress(TneError):
         index = gather_shared(load_panel()).index
@@ -251,7 +269,8 @@ def warm() -> None:
                 with contextlib.suppress(TneError):
                     make(one, index)
         result = compute_indicator(outcomes[0], index, list_territories()[0].id)
-        figure_block(result.plot().figure, name="warm", caption="warm", alt="warm", data=result.frame)
+        figure = figure_block(result.plot().figure, name="warm", caption="warm", alt="warm", data=result.frame)
+        check_page(render_report((Title("warm", level=1), figure)))
 
 
 @cache

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from tne_eval.catalog import Territory, catalog_hash, list_territories
@@ -74,7 +75,7 @@ def render_index(entries: Iterable[Entry], edition: str, key: str, others: Colle
         edition=edition,
         others=[(id, label) for id, label in OTHERS.items() if id in others],
         key=key,
-        map=_map(list_territories()),
+        map=draw_map(),
         script=Markup(script),
         csp=page_policy(script),
     )
@@ -118,8 +119,9 @@ def _key(entries: list[Entry], others: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _map(territories: list[Territory]):
-    """The map as a figure block; None when the contours are not there."""
+@cache
+def draw_map():
+    """The map of the territories as a figure block, drawn once; None when the contours are not there."""
     import matplotlib
     import pandas as pd
 
@@ -132,6 +134,7 @@ def _map(territories: list[Territory]):
     except MissingDataError:
         return None
     matplotlib.use("Agg")
+    territories = list_territories()
     waves = pd.Series({territory.departement: _WAVES[territory.wave] for territory in territories})
     ax = maps.draw_departements(
         waves,

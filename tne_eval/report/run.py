@@ -6,10 +6,12 @@ good one where it is. A report whose inputs and files are as recorded is up to d
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +24,7 @@ from tne_eval.errors import ReportError, TneError
 from tne_eval.paths import shipped
 from tne_eval.report import manifest as records
 from tne_eval.report.editions import previous_edition, previous_facts
-from tne_eval.report.index import OTHERS, write_index
+from tne_eval.report.index import OTHERS, draw_map, write_index
 from tne_eval.report.publish import STAGING, locked, publish_file, publish_folder
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
@@ -288,6 +290,7 @@ def _make_waiting(waiting: list, out: Path, workers: int, tell: Callable) -> Non
         from tne_eval.report.engine import preload
 
         preload()
+        gc.freeze()
     try:
         if len(waiting) > 1 and workers > 1:
             _make_in_workers(waiting, out, workers, tell, forks)
@@ -311,52 +314,61 @@ def _prepare(warmed: bool) -> None:
 
 
 def _make_in_workers(waiting: list, out: Path, workers: int, tell: Callable, forks: bool) -> None:
-    """One process a report: forked from this one, which has imported the libraries, or started anew."""
+    """Processes that make one report after another: forked from this one, which has imported the libraries, or started
+    anew. One that dies costs the report that it was making."""
     context = multiprocessing.get_context("fork" if forks else "spawn")
     queue = list(waiting)
-    running: dict = {}
+    idle, busy = {}, {}
     try:
-        while queue or running:
-            while queue and len(running) < workers:
+        while queue or busy:
+            while queue and len(busy) < workers:
+                channel, process = idle.popitem() if idle else _start_worker(context, out, forks)
                 job, plan = queue.pop(0)
-                receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(job, plan, out, sender, os.getpid()))
+                busy[channel] = (process, job, plan)
                 tell("start", job)
-                process.start()
-                sender.close()
-                running[receiver] = (job, plan, process)
-                if len(queue) == len(waiting) - 1:
-                    # The first report is under way: it need not wait for what the others are spared.
-                    _prepare(forks)
-            for receiver in connection.wait(list(running)):
-                job, plan, process = running.pop(receiver)
-                result = _received(receiver, process, plan, out)
+                with contextlib.suppress(BrokenPipeError):  # it has just died: reading will say so
+                    channel.send((job, plan))
+            if not queue and len(busy) < workers:
+                # While the last report is made; what goes wrong here is said when the index is written.
+                with contextlib.suppress(Exception):
+                    draw_map()
+            for channel in connection.wait(list(busy)):
+                process, job, plan = busy.pop(channel)
+                idle[channel] = process
+                try:
+                    result = channel.recv()
+                except (EOFError, ConnectionResetError):
+                    del idle[channel]
+                    channel.close()
+                    process.join()
+                    message = f"the process of this report ended with code {process.exitcode}"
+                    result = _result(plan, out, "failed", message, time.perf_counter())
                 tell("end", job, result)
     finally:
-        for receiver, (_, _, process) in running.items():
+        for channel, process in [*idle.items(), *((channel, process) for channel, (process, *_) in busy.items())]:
             process.kill()
             process.join()
-            receiver.close()
+            channel.close()
 
 
-def _work(job: Job, plan: records.Manifest, out: Path, sender, parent: int) -> None:
+def _start_worker(context, out: Path, forks: bool) -> tuple[connection.Connection, multiprocessing.Process]:
+    channel, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, out, forks, os.getpid()))
+    process.start()
+    theirs.close()
+    return channel, process
+
+
+def _work(channel: connection.Connection, out: Path, forks: bool, parent: int) -> None:
+    """Make what is asked until the parent, which ends this process, has nothing more to ask."""
     from tne_eval.report.fork import die_with_parent
 
     die_with_parent()
     if os.getppid() != parent:
         return
-    sender.send(_make(job, plan, out))
-    sender.close()
-
-
-def _received(receiver, process, plan: records.Manifest, out: Path) -> ReportResult:
-    try:
-        result = receiver.recv()
-    except EOFError:
-        result = None
-    receiver.close()
-    process.join()
-    if result is None:
-        message = f"the process of this report ended with code {process.exitcode}"
-        return _result(plan, out, "failed", message, time.perf_counter())
-    return result
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the parent's to deal with
+    _prepare(forks)
+    with contextlib.suppress(EOFError):
+        while True:
+            job, plan = channel.recv()
+            channel.send(_make(job, plan, out))
