@@ -115,9 +115,11 @@ def test_half_the_files_are_none_and_a_broken_one_is_refused(tmp_path):
 
 
 def test_a_territory_says_its_region_or_that_none_is_published(panel):
-    (aisne,) = sections.socle_in_territory(gather_territory("aisne", panel))
+    aisne, table = sections.socle_in_territory(gather_territory("aisne", panel))
     (guadeloupe,) = sections.socle_in_territory(gather_territory("guadeloupe", panel))
-    assert "Hauts-de-France" in aisne.text and "2" in aisne.text
+    assert "Hauts-de-France" in aisne.text and "au rang 2 des 13 régions" in aisne.text.replace("\u202f", " ")
+    assert [row[0] for row in table.data.rows][1] == "Hauts-de-France"
+    assert [row[2] for row in table.data.rows] == list(range(1, 14))
     assert guadeloupe.text != aisne.text and "métropole" in guadeloupe.text
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tne_eval.audit import Finding, audit_programme
 from tne_eval.catalog import (
     Territory,
     get_composite,
@@ -52,8 +53,8 @@ class TerritoryFacts:
     fetched; `falsification`: on an outcome that the programme can hardly move.
     `robustness`: of the naive design, whose pool is large enough for it; `curve`: both designs under every choice.
     `context`: the primary effect among the published ones, None where it was refused. `divide`: the composite of the
-    digital divide for all départements, with its rank intervals. `places`: longitude, latitude and IPS (value) of the
-    collèges, None where their files are not at hand.
+    digital divide for all départements, with its rank intervals. `findings`: of the audit, for all territories.
+    `places`: longitude, latitude and IPS (value) of the collèges, None where their files are not at hand.
     """
 
     territory: Territory
@@ -70,6 +71,7 @@ class TerritoryFacts:
     curve: SpecificationCurve
     context: EffectInContext | None
     audit: pd.DataFrame
+    findings: tuple[Finding, ...]
     divide: CompositeResult
     places: pd.DataFrame | None
     index: PanelIndex = field(repr=False)
@@ -93,6 +95,7 @@ class SharedFacts:
 
     pair: ImpactResult
     audit: pd.DataFrame
+    findings: tuple[Finding, ...]
     divide: CompositeResult
     index: PanelIndex
     grants: pd.DataFrame
@@ -108,6 +111,7 @@ def gather_shared(panel: pd.DataFrame) -> SharedFacts:
         _SHARED[key] = SharedFacts(
             pair=estimate_impact(PRIMARY_DESIGN, index),
             audit=audit_counters(panel),
+            findings=tuple(audit_programme(panel)),
             divide=compute_composite(get_composite(DIVIDE), index),
             index=index,
             grants=region_table(index),
@@ -140,6 +144,7 @@ def gather_territory(territory: str, panel: pd.DataFrame, raw_folder: str | Path
         curve=curve_of_specifications((PRIMARY_DESIGN, NAIVE_DESIGN), index, territory, {NAIVE_DESIGN: robustness}),
         context=None if primary.estimate is None else put_in_context(primary, index, place),
         audit=shared.audit,
+        findings=shared.findings,
         divide=shared.divide,
         index=index,
         grants=shared.grants,

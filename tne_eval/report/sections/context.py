@@ -66,7 +66,8 @@ def _values(found: EffectInContext, posteriors: tuple[Posterior, ...]) -> Table:
         }
     )
     raw = pd.DataFrame([{"mesure": name, "valeur": v[0], "bas": v[1], "haut": v[2]} for name, v, _ in rows])
-    extra = {"point": 1 / found.sd, "share": found.share.low, "share_high": found.share.high}
+    extra = {"prior_sd": effect_context().prior.sd, "point": 1 / found.sd}
+    extra |= {"share": found.share.low, "share_high": found.share.high}
     extra |= {f"weight_{place}": one.weight_of_data for place, one in enumerate(posteriors)}
     raw = pd.concat([raw, pd.DataFrame({"mesure": list(extra), "valeur": list(extra.values())})], ignore_index=True)
     return Table("contexte", sentence("context.values_caption"), shown, data=raw)

@@ -7,7 +7,7 @@ import pandas as pd
 from tne_eval.catalog import get_composite, list_territories
 from tne_eval.french import capital, number, percent, phrase, points, sentence, typeset
 from tne_eval.plotting import draw_rank_intervals
-from tne_eval.report.blocks import Block, Figure, Note, Paragraph, figure_block
+from tne_eval.report.blocks import Block, Figure, Note, Paragraph, Table, figure_block
 from tne_eval.report.facts import DIVIDE, TerritoryFacts
 from tne_eval.report.sections.words import comparison_figure, indicators_table, own_and_national
 from tne_eval.sources.periods import format_period
@@ -84,7 +84,8 @@ def _composite(facts: TerritoryFacts) -> tuple[Block, ...]:
     frame = result.to_frame()
     caveats = Note(typeset(" ".join(get_composite(DIVIDE).caveats)), kind="limit")
     if place.departement not in frame.index:
-        return (Paragraph(sentence("divide.composite_missing")), _ranks_figure(facts, frame), caveats)
+        missing = Paragraph(sentence("divide.composite_missing"))
+        return (missing, _ranks_figure(facts, frame), _choices_table(facts), caveats)
     own = frame.loc[place.departement]
     shares = result.shift_shares["total"]
     said = sentence(
@@ -100,7 +101,24 @@ def _composite(facts: TerritoryFacts) -> tuple[Block, ...]:
         choice=phrase(f"divide.choice_{shares.idxmax()}"),
         share=percent(100 * shares.max(), 0),
     )
-    return (Paragraph(said), _ranks_figure(facts, frame), caveats)
+    return (Paragraph(said), _ranks_figure(facts, frame), _choices_table(facts), caveats)
+
+
+def _choices_table(facts: TerritoryFacts) -> Table:
+    """How much of the movement of ranks is due to each choice; how many measures and combinations, for the file."""
+    result = facts.divide
+    shares = 100 * result.shift_shares["total"]
+    shown = pd.DataFrame(
+        {
+            "Choix": [capital(phrase(f"divide.choice_{name}")) for name in shares.index],
+            "Part de la variation": [percent(value, 0) for value in shares],
+        }
+    )
+    counts = {"mesures": len(result.components), "combinaisons": len(result.combinations)}
+    counts |= {"departements": len(result.ranks)}
+    data = pd.concat([shares, pd.Series(counts)]).rename_axis("choix").rename("valeur").reset_index()
+    note = sentence("divide.choices_note")
+    return Table("fracture_numerique_choix", sentence("divide.choices_caption"), shown, note=note, data=data)
 
 
 def _standing(own: pd.Series, count: int) -> str:

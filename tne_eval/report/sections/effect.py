@@ -96,6 +96,10 @@ def _with_reference(result: ImpactResult) -> pd.DataFrame:
             for name in ("n_placebos", "p_value", "low", "high", "mde")
         },
         reference_academies=None if reference is None else len(reference.academies),
+        excluded=" ".join(str(item.period) for item in result.design.excluded),
+        alpha=result.design.alpha,
+        equivalence_margin=result.design.equivalence_margin,
+        slope=result.units["slope"].mean() if "slope" in result.units else None,
     )
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from tne_eval.catalog import Figure, get_programme
+from tne_eval.catalog import Exposure, Figure, get_programme
 from tne_eval.french import UNKNOWN, date_text, day, number, sentence, typeset
 from tne_eval.report.blocks import Block, Paragraph, Table, escape_inline
 from tne_eval.report.facts import TerritoryFacts
@@ -31,10 +31,26 @@ def programme(facts: TerritoryFacts) -> tuple[Block, ...]:
             )
         ),
     ]
+    blocks.append(_dates_table(exposure))
     first, last = session_exposed(exposure.earliest), session_exposed(exposure.latest)
     if first != last:
         blocks.append(Paragraph(sentence("programme.same_dates", first_earliest=str(first), first_latest=str(last))))
     return tuple(blocks)
+
+
+def _dates_table(exposure: Exposure) -> Table:
+    """The three dates from which pupils may have been exposed, and the first examination that follows each."""
+    dates = {name: getattr(exposure, name) for name in ("earliest", "likely", "latest")}
+    sessions = [session_exposed(date) for date in dates.values()]
+    shown = pd.DataFrame(
+        {
+            "Exposition": [sentence(f"programme.date_{name}") for name in dates],
+            "Date": [day(date) for date in dates.values()],
+            "Première session exposée": [str(session) for session in sessions],
+        }
+    )
+    data = pd.DataFrame({"exposition": list(dates), "date": [*map(str, dates.values())], "premiere_session": sessions})
+    return Table("exposition", sentence("programme.dates_caption"), shown, data=data)
 
 
 def published_facts(facts: TerritoryFacts) -> tuple[Block, ...]:

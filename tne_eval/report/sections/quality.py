@@ -11,24 +11,19 @@ from tne_eval.audit import (
     SEVERITIES,
     STATUSES,
     Finding,
-    asked_of,
     audit_programme,
     data_availability,
-    describe_finding,
-    findings_frame,
-    list_holders,
-    list_needs,
-    severity_word,
 )
 from tne_eval.audit.audit import read_latest
 from tne_eval.audit.settings import read_settings
 from tne_eval.catalog import get_territory, list_territories
-from tne_eval.french import capital, listing, number, phrase, sentence, typeset
+from tne_eval.french import capital, number, phrase, sentence, typeset
 from tne_eval.indicators import audit_counters
 from tne_eval.paths import shipped
 from tne_eval.report.blocks import Block, Paragraph, Table, Title, Verdict, escape_inline
 from tne_eval.report.facts import refuse_simulated
 from tne_eval.report.sections.counters import counters_figure
+from tne_eval.report.sections.data import findings_table
 
 _NOTHING = "–"
 
@@ -170,22 +165,7 @@ def quality_findings(facts: QualityFacts) -> tuple[Block, ...]:
     blocks: list[Block] = [Paragraph(said)]
     if not facts.findings:
         return (*blocks, Paragraph(sentence("quality.findings_none")))
-    shown = pd.DataFrame(
-        {
-            "Gravité": [severity_word(one) for one in facts.findings],
-            "Constat": [describe_finding(one) for one in facts.findings],
-            "Table": [one.where for one in facts.findings],
-        }
-    )
-    table = Table(
-        "constats",
-        sentence("quality.findings_caption"),
-        shown,
-        note=sentence("quality.findings_note"),
-        row_header=False,
-        data=findings_frame(facts.findings),
-    )
-    return (*blocks, table, counters_figure(facts.counters, None))
+    return (*blocks, findings_table(facts.findings), counters_figure(facts.counters, None))
 
 
 def quality_reconciliation(facts: QualityFacts) -> tuple[Block, ...]:
@@ -230,30 +210,3 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _decimals(value: float) -> int:
     return 0 if pd.isna(value) or float(value).is_integer() else 2
-
-
-def quality_requests() -> tuple[Block, ...]:
-    """Whom to ask, for what, and the command that writes the note."""
-    rows = [
-        {
-            "Détenteur": typeset(holder.name),
-            "Données à demander": typeset(listing(need.label for need in asked_of(holder))),
-            "Commande": f"tne-eval request {holder.id} TERRITOIRE",
-        }
-        for holder in list_holders()
-    ]
-    raw = [
-        {"besoin": need.id, "libelle": need.label, "ouvert": need.open.slug if need.open else ""}
-        | {"base": need.closed.base if need.closed else "", "detenteur": need.closed.holder if need.closed else ""}
-        for need in list_needs()
-    ]
-    return (
-        Paragraph(sentence("quality.requests")),
-        Table(
-            "demandes",
-            sentence("quality.requests_caption"),
-            pd.DataFrame(rows),
-            note=sentence("quality.requests_note"),
-            data=pd.DataFrame(raw),
-        ),
-    )

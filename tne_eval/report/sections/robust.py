@@ -17,7 +17,7 @@ def robustness(facts: TerritoryFacts) -> tuple[Block, ...]:
     """Methods and pools, trends, earlier dates, then the whole curve."""
     return (
         Paragraph(sentence("robust.intro")),
-        robustness_table(facts.robustness),
+        robustness_table(facts.robustness, earlier=facts.primary.placebo_dates),
         *_trends(facts.robustness),
         Paragraph(" ".join([*_leave_one_out(facts.robustness), *_honest(facts.robustness), *_dates(facts.primary)])),
         Paragraph(_curve_text(facts.curve)),
@@ -25,8 +25,11 @@ def robustness(facts: TerritoryFacts) -> tuple[Block, ...]:
     )
 
 
-def robustness_table(found: Robustness) -> Table:
-    """One row a method, then one a pool; the plain difference-in-differences opens both and is shown once."""
+def robustness_table(found: Robustness, *, earlier: pd.DataFrame | None = None) -> Table:
+    """One row a method, then one a pool; the plain difference-in-differences opens both and is shown once.
+
+    `earlier`: what the main comparison finds at dates before the programme, for the file of values alone.
+    """
     methods = found.estimators.rename(columns={"estimator": "id"})
     table = pd.concat([methods, found.pools[found.pools["id"] != "main"]], ignore_index=True)
     shown = pd.DataFrame(
@@ -44,7 +47,9 @@ def robustness_table(found: Robustness) -> Table:
         sentence("robust.estimators_caption"),
         shown,
         note=sentence("robust.estimators_note"),
-        data=pd.concat([table[["id", "estimate", "p_value", "smallest_p"]], _extremes(found)], ignore_index=True),
+        data=pd.concat(
+            [table[["id", "estimate", "p_value", "smallest_p"]], _extremes(found), _earlier(earlier)], ignore_index=True
+        ),
     )
 
 
@@ -54,6 +59,14 @@ def _extremes(found: Robustness) -> pd.DataFrame:
         return pd.DataFrame()
     ends = found.leave_one_out.iloc[[0, -1]]
     return pd.DataFrame({"id": [f"without_{unit}" for unit in ends["left_out"]], "estimate": ends["estimate"]})
+
+
+def _earlier(dates: pd.DataFrame | None) -> pd.DataFrame:
+    """What is found as if the programme had begun earlier, as rows of the file of values."""
+    if dates is None or dates.empty:
+        return pd.DataFrame()
+    named = dates.assign(id=[f"from_{first}" for first in dates["first"]])
+    return named[["id", "estimate", "p_value"]]
 
 
 def _trends(found: Robustness) -> tuple[Block, ...]:
@@ -68,7 +81,8 @@ def _trends(found: Robustness) -> tuple[Block, ...]:
         }
     )
     note = sentence("robust.trends_note")
-    return (Table("tendances", sentence("robust.trends_caption"), shown, note=note, data=found.honest),)
+    data = found.honest.assign(breakdown=found.breakdown)
+    return (Table("tendances", sentence("robust.trends_caption"), shown, note=note, data=data),)
 
 
 def _leave_one_out(found: Robustness) -> list[str]:

@@ -221,7 +221,23 @@ def socle_in_territory(facts: TerritoryFacts) -> tuple[Block, ...]:
     standing = region_standing(facts)
     if standing is None:
         return (Paragraph(sentence("socle.territory_overseas")),)
-    return (Paragraph(sentence("socle.territory", region=region_of(facts.territory.departement), **standing)),)
+    said = sentence("socle.territory", region=region_of(facts.territory.departement), **standing)
+    return (Paragraph(said), _standings_table(facts))
+
+
+def _standings_table(facts: TerritoryFacts) -> Table:
+    """Grants a pupil of each region, from the highest."""
+    euros = facts.grants["euros_per_pupil"].sort_values(ascending=False)
+    rank = euros.rank(ascending=False, method="min").astype(int)
+    shown = pd.DataFrame(
+        {
+            "Région": [typeset(name) for name in euros.index],
+            "Aide par élève": [money(value) for value in euros],
+            "Rang": [number(value) for value in rank],
+        }
+    )
+    data = pd.DataFrame({"region": euros.index, "euros_par_eleve": euros.to_numpy(), "rang": rank.to_numpy()})
+    return Table("aides_regions", sentence("socle.standings_caption"), shown, data=data)
 
 
 def _indices(facts: SocleFacts) -> Table:

@@ -12,7 +12,7 @@ from tne_eval.plotting import draw_panels, draw_ranges
 from tne_eval.report.blocks import Block, Figure, Paragraph, Table, Title, Verdict, figure_block
 from tne_eval.report.facts import SynthesisFacts
 from tne_eval.report.sections.counters import counters_figure, counters_table
-from tne_eval.report.sections.effect import placebo_figure
+from tne_eval.report.sections.effect import checks_table, effects_table, placebo_figure
 from tne_eval.report.sections.gaps import gaps_table
 from tne_eval.report.sections.robust import robustness_table
 from tne_eval.report.sections.words import verdict_key, verdict_text
@@ -167,7 +167,8 @@ def synthesis_together(facts: SynthesisFacts) -> tuple[Block, ...]:
             }
         )
         names = ("estimate", "imputed", "p_value", "smallest_p")
-        raw.append({"plan": design} | {name: getattr(found, name) for name in names})
+        held = {"territoires": len(found.territories), "ecartes": len(found.left_out)}
+        raw.append({"plan": design} | {name: getattr(found, name) for name in names} | held)
     one = next(iter(facts.staggered.values()))
     left_out = listing(typeset(get_territory(name).name) for name in one.left_out)
     waves = facts.waves
@@ -204,7 +205,10 @@ def synthesis_doses(facts: SynthesisFacts) -> tuple[Block, ...]:
         )
         names = ("n", "slope", "p_value", "smallest_p", "low", "high", "correlation", "exact")
         raw.append({"dose": name} | {item: getattr(found, item) for item in names})
+    pair = [facts.pair, facts.naive_pair]
     return (
+        effects_table(pair),
+        checks_table(pair),
         robustness_table(facts.robustness),
         gaps_table(facts.gaps),
         Paragraph(sentence("dose.intro")),

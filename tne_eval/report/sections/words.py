@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from tne_eval.catalog import Design, Indicator, Territory, get_indicator
@@ -114,6 +115,7 @@ def _every_period(result: IndicatorResult) -> pd.DataFrame:
     for name in ("academie", "france"):
         columns[name] = result.series(name).reindex(own.index).to_numpy()
         columns[f"ecart_{name}"] = columns["territoire"] - columns[name]
+    columns["plus_petit_ecart_lisible"] = entry.smallest_readable_gap or np.nan
     return pd.DataFrame(columns)
 
 
