@@ -6,11 +6,12 @@ A place that holds another sentence is `PHRASE`: its numbers are those of that s
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from tne_eval.french import day
+from tne_eval.french import day, month
 from tne_eval.sources.periods import format_period
 
 Tables = Mapping[str, pd.DataFrame]
@@ -150,9 +151,9 @@ ORIGINS: dict[str, Origin | str] = {
     "counter.main.stock": cells("compteurs", "stock"),
     "counter.main.distinct": cells("compteurs", "distinct"),
     "counter.main.years": cells("compteurs", "years"),
-    "counter.main.month": periods("compteurs", "month", "month"),
+    "counter.main.month": lambda t: _months(t, "month"),
     "counter.attendances.attendances": cells("compteurs", "attendances"),
-    "counter.attendances.month": periods("compteurs", "attendances_month", "month"),
+    "counter.attendances.month": lambda t: _months(t, "attendances_month"),
     "counter.attendances.per_100": cells("compteurs", "attendances_per_100_pupils"),
     "counter.alt.value": cells("compteurs", "percent_of_stock"),
     "counter.alt.top_value": ends("compteurs", "percent_of_stock"),
@@ -379,6 +380,10 @@ ORIGINS: dict[str, Origin | str] = {
 
 def _dates(tables: Tables, name: str) -> list[str]:
     return [day(pd.Timestamp(text).date()) for text in cells("exposition", "date", exposition=name)(tables)]
+
+
+def _months(tables: Tables, column: str) -> list[str]:
+    return [month(dt.date(int(value) // 100, int(value) % 100, 1)) for value in tables["compteurs"][column].dropna()]
 
 
 def _range(tables: Tables, table: str, column: str) -> list:

@@ -132,6 +132,9 @@ class _FrenchTicks(Formatter):
         return french.number(round(value, 9), self.needed, sign=self.sign)
 
 
+_HEADROOM = 0.08  # of the height of the axes, for words above a curve
+
+
 def _name_line(ax: Axes, x: float, text: str, values: Sequence[float], **look: object) -> None:
     """Words at the top of a vertical line, on the side where there is more room."""
     side = 1 if x < (np.min(values) + np.max(values)) / 2 else -1
@@ -165,7 +168,6 @@ def draw_events(events: pd.DataFrame, *, unit: str, exposed: int | None = None, 
     ax.axhline(0, color=GREY, linewidth=0.8)
     if exposed is not None:
         ax.axvline(exposed - 0.5, color=OCHRE, linewidth=1.2, linestyle=(0, (4, 3)))
-        _name_line(ax, exposed - 0.5, "premiers élèves exposés", events["period"], color=OCHRE, fontsize=8.5)
     ax.plot(
         events["period"],
         events["estimate"],
@@ -175,10 +177,14 @@ def draw_events(events: pd.DataFrame, *, unit: str, exposed: int | None = None, 
         linewidth=1.8,
         label="Écart mesuré",
     )
+    if exposed is not None:
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom, top + _HEADROOM * (top - bottom))
+        _name_line(ax, exposed - 0.5, "premiers élèves exposés", events["period"], color=OCHRE, fontsize=8.5)
     ax.set_xticks(list(events["period"]))
     ax.set_ylabel(_UNIT[unit])
     french_axis(ax.yaxis, sign=True)
-    ax.legend(loc="lower left", fontsize=8.5)
+    ax.legend(loc="best", fontsize=8.5)
     return ax
 
 

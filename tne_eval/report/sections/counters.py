@@ -5,11 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from tne_eval.catalog import get_territory
-from tne_eval.french import amount, capital, number, percent, sentence
+from tne_eval.french import amount, capital, date_text, number, percent, sentence
 from tne_eval.plotting import draw_bars
 from tne_eval.report.blocks import Block, Figure, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
-from tne_eval.sources.periods import format_period
 
 
 def counters(facts: TerritoryFacts) -> tuple[Block, ...]:
@@ -21,7 +20,7 @@ def counters(facts: TerritoryFacts) -> tuple[Block, ...]:
                 "counter.main",
                 reached=number(row["pupils_reached"]),
                 locative=facts.territory.locative,
-                month=format_period(row["month"], "month"),
+                month=_month(row["month"]),
                 stock=number(row["stock"]),
                 distinct=number(row["distinct"]),
                 years=number(row["years"]),
@@ -32,12 +31,17 @@ def counters(facts: TerritoryFacts) -> tuple[Block, ...]:
             sentence(
                 "counter.attendances",
                 attendances=number(row["attendances"]),
-                month=format_period(row["attendances_month"], "month"),
+                month=_month(row["attendances_month"]),
                 per_100=number(row["attendances_per_100_pupils"], 1),
             )
         ),
         counters_figure(facts.audit, facts.territory.id),
     )
+
+
+def _month(period: float) -> str:
+    text = str(int(period))
+    return date_text(f"{text[:4]}-{text[4:]}")
 
 
 def counters_figure(audit: pd.DataFrame, territory: str | None) -> Figure:

@@ -9,24 +9,26 @@ import pandas as pd
 from tne_eval.audit import Finding, describe_finding, findings_frame, severity_word
 from tne_eval.catalog import get_source
 from tne_eval.errors import UnknownNameError
-from tne_eval.french import sentence, typeset
+from tne_eval.french import listing, sentence, typeset
 from tne_eval.report.blocks import Block, Paragraph, Table
 from tne_eval.report.facts import TerritoryFacts
 from tne_eval.sources import describe_panel
 
 
 def sources(panel: pd.DataFrame) -> tuple[Block, ...]:
-    """Every table of figures used: producer, vintage, licence."""
+    """Every source of the figures used, with the years that its tables cover; the file of values has the tables."""
     described = describe_panel(panel)
-    shown = pd.DataFrame(
+    used = described.assign(source=described["source"].str.split("+")).explode("source")
+    rows = [
         {
-            "Table": described["table"],
-            "Source": [typeset(_label(id)) for id in described["source"]],
-            "Millésime": described["vintage"],
-            "Licence": described["licence"],
+            "Source": typeset(_label(id)),
+            "Années": listing(sorted(set(tables["vintage"]))),
+            "Licence": listing(dict.fromkeys(tables["licence"])),
         }
-    )
-    return (Table("sources", sentence("sources.caption"), shown, data=described),)
+        for id, tables in used.groupby("source", sort=False)
+    ]
+    labels = [" ; ".join(map(_label, text.split("+"))) for text in described["source"]]
+    return (Table("sources", sentence("sources.caption"), pd.DataFrame(rows), data=described.assign(label=labels)),)
 
 
 def data_checks(facts: TerritoryFacts) -> tuple[Block, ...]:
