@@ -1,9 +1,16 @@
 """The command line: fixed verbs, JSON, one exit code a kind of error, never a traceback."""
 
+import contextlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import threading
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -129,3 +136,79 @@ def test_template_writes_a_register_and_never_over_another(tmp_path):
     done = run("template", str(tmp_path / "registre.xlsx"))
     assert done.returncode == 0 and (tmp_path / "registre.xlsx").stat().st_size > 1000
     assert run("template", str(tmp_path / "registre.xlsx")).returncode == 7
+
+
+@pytest.fixture(scope="module")
+def two_editions(tmp_path_factory):
+    out = tmp_path_factory.mktemp("editions")
+    for edition in ("2025-S1", "2025-S2"):
+        assert run("report", "aisne", "--edition", edition, "--out", str(out)).returncode == 0
+    return out
+
+
+def test_editions_are_made_compared_and_made_again(two_editions, tmp_path):
+    assert {path.name for path in (two_editions / "aisne").iterdir() if path.is_dir()} == {"2025-S1", "2025-S2"}
+    out = ("--out", str(two_editions))
+    said = run("compare", "aisne", *out)
+    assert said.returncode == 0 and "2025-S1" in said.stdout and "aucun nombre" in said.stdout
+    assert json.loads(run("compare", "aisne", *out, "--json").stdout)["moves"] == []
+    copy = tmp_path / "copy"
+    shutil.copytree(two_editions, copy)
+    table = copy / "aisne/2025-S2/tables/effets.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("-1.430", "-1.530", 1), encoding="utf-8")
+    moved = json.loads(run("compare", "aisne", "--out", str(copy), "--json").stdout)
+    assert [move["table"] for move in moved["moves"]] == ["effets"] and moved["altered"]
+    assert run("verify", "aisne", *out).returncode == 0
+    broken = run("verify", "aisne", "--out", str(copy))
+    assert broken.returncode == 7 and "effets.csv" in broken.stdout
+
+
+def test_an_edition_is_exported_once(two_editions, tmp_path):
+    places = ("--to", str(tmp_path / "crate"), "--out", str(two_editions))
+    words = ("crate", "aisne", "--edition", "2025-S1", *places)
+    assert run(*words).returncode == 0 and (tmp_path / "crate/ro-crate-metadata.json").is_file()
+    again = run(*words)
+    assert again.returncode == 7 and "exists already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["compare", "aisne", "2020-S1"], "2025-S1"),
+        (["compare", "cher"], "aisne"),
+        (["verify", "aisne", "2024-S1"], "2025-S2"),
+        (["lab", "explore"], "exploration"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is(two_editions, words, said):
+    done = run(*words, *(["--out", str(two_editions)] if words[0] != "lab" else []))
+    assert done.returncode == 3 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def _answer(address):
+    """What a server says that told its address a moment before it listens."""
+    for _ in range(100):
+        with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(address, timeout=60) as answer:
+            return answer.read().decode()
+        time.sleep(0.2)
+    raise TimeoutError(address)
+
+
+def test_lab_opens_the_exploration_in_jupyterlab(tmp_path):
+    settings = {"ServerApp": {"open_browser": False, "port": 0, "allow_root": True, "token": "secret"}}
+    (tmp_path / "jupyter_server_config.json").write_text(json.dumps(settings))
+    places = {f"JUPYTER_{name}_DIR": str(tmp_path) for name in ("CONFIG", "DATA", "RUNTIME")}
+    server = subprocess.Popen(
+        [TNE, "lab"], env={**os.environ, **places, "HOME": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+    )
+    late = threading.Timer(60, server.kill)
+    late.start()
+    try:
+        port = next(match[1] for line in server.stderr if (match := re.search(r"http://localhost:(\d+)/lab", line)))
+        for path in ("lab/tree/exploration.ipynb", "api/contents/exploration.ipynb"):
+            assert "exploration.ipynb" in _answer(f"http://localhost:{port}/{path}?token=secret")
+    finally:
+        late.cancel()
+        server.kill()
+        server.wait()
+        server.stderr.close()
