@@ -5,7 +5,8 @@
 Ours is one process that makes the twelve reports, with its workers; seconds are those of the processor, its own and
 those of its children, start included. The other way is the commands `papermill` and `jupyter nbconvert --to html`, for
 one territory, × 12; it makes no PDF. Both run the same notebook and so the same estimates. Also: growth with the number
-of territories, what two workers gain, a run with nothing to do, and `import tne_eval` beside `import pandas`.
+of territories, what two workers gain, a run with nothing to do, `import tne_eval` beside `import pandas`, and an
+exploration, from the choices to figures and verdict.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ TERRITORIES = 12
 SIZES = (1, 2, 4, 8, 12)
 REPEATS = 3
 # Bars: our processor time over theirs; growth; wall time of one worker over that of two; seconds with nothing to do;
-# seconds of `import tne_eval` over those of `import pandas`.
-BAR_COST, BAR_GROWTH, BAR_WORKERS, BAR_NOTHING, BAR_IMPORT = 0.25, 1.1, 1.6, 3.0, 1.5
+# seconds of `import tne_eval` over those of `import pandas`; seconds of an exploration.
+BAR_COST, BAR_GROWTH, BAR_WORKERS, BAR_NOTHING, BAR_IMPORT, BAR_EXPLORE = 0.25, 1.1, 1.6, 3.0, 1.5, 1.0
 
 MAKE = """
 import sys
@@ -39,6 +40,21 @@ from tne_eval.report.run import make_reports, territory_job
 out, count, workers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 results = make_reports([territory_job(place.id) for place in list_territories()[:count]], out, workers=workers)
 assert all(result.status != "failed" for result in results), [result.message for result in results]
+"""
+
+
+EXPLORE = """
+import time
+import tne_eval as tne
+from tne_eval.report.explore import explore, exploration_html
+panel = tne.load_panel()
+exploration_html(explore(panel, "aisne", "dnb_naive"))
+times = []
+for place in tne.list_territories()[1:]:
+    start = time.perf_counter()
+    exploration_html(explore(panel, place.id, "dnb_naive"))
+    times.append(time.perf_counter() - start)
+print(sorted(times)[len(times) // 2])
 """
 
 
@@ -77,6 +93,12 @@ def imports(folder: Path) -> float:
         return min(float(run.stdout) for run in runs)
 
     return least("tne_eval") / least("pandas")
+
+
+def exploration(folder: Path) -> float:
+    """Median wall seconds of a change of territory."""
+    done = subprocess.run([sys.executable, "-c", EXPLORE], capture_output=True, text=True, cwd=folder, check=True)
+    return float(done.stdout)
 
 
 def ceiling() -> float:
@@ -119,6 +141,7 @@ def main() -> int:
         command = [sys.executable, "-c", MAKE, folder / "reports", str(TERRITORIES), "2"]
         say("seconds with nothing to do", timed(command, folder)[0], BAR_NOTHING)
         say("import tne_eval over import pandas", imports(folder), BAR_IMPORT)
+        say("seconds of an exploration", exploration(folder), BAR_EXPLORE)
         # The start of the process is the same for any number: growth is that of what comes after it.
         start = timed([sys.executable, "-c", "import tne_eval.report.run"], folder)[1]
         by_size = [ours(size, 1, folder)[1] - start for size in SIZES]
