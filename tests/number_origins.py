@@ -187,6 +187,18 @@ ORIGINS: dict[str, Origin | str] = {
     "social.gradient_caption.period": _at("resultats_selon_ips", "", "exam_session", "gradient_dnb_colleges"),
     "social.gradient_alt.low": lambda t: [t["gradient_dnb_colleges"]["reussite"].iloc[0]],
     "social.gradient_alt.high": lambda t: [t["gradient_dnb_colleges"]["reussite"].iloc[-1]],
+    **{
+        f"social.{key}.{place}": cells(table, column, part=0.5)
+        for key, table in (
+            ("concentration", "concentration_echecs"),
+            ("concentration_alt", "concentration_echecs"),
+            ("lorenz_alt", "lorenz_ips_colleges"),
+        )
+        for place, column in (("share", "territoire"), ("france", "france"))
+    },
+    "social.concentration.period": _at("resultats_selon_ips", "", "exam_session", "gradient_dnb_colleges"),
+    "social.concentration_caption.period": _at("resultats_selon_ips", "", "exam_session", "gradient_dnb_colleges"),
+    "social.lorenz_caption.period": _at("inegalites", "", "school_year", "gini_ips_colleges"),
     "social.quarters.value": _last("resultats_selon_ips", "territoire", "quartile_gap_dnb_colleges"),
     "social.quarters.france": _last("resultats_selon_ips", "france", "quartile_gap_dnb_colleges"),
     "social.quarters.period": _at("resultats_selon_ips", "", "exam_session", "quartile_gap_dnb_colleges"),

@@ -108,3 +108,24 @@ def test_other_figures_are_noticed(read_report):
 def test_no_origin_is_left_over(read_report):
     used = {place.rpartition(".")[0] for id in (*TERRITORIES, *OTHERS) for place, _ in read_report(id)[0]}
     assert not {place.rpartition(".")[0] for place in ORIGINS} - used
+
+
+@pytest.mark.parametrize("id", ["aisne", "val-d-oise", "guadeloupe"])
+def test_curves_enclose_the_indices_of_the_tables(read_report, id):
+    """Twice the area between the diagonal and the Lorenz curve is the Gini; under the concentration curve of failures,
+    the concentration index, which is that of successes, scaled by their means and turned."""
+    _, tables = read_report(id)
+
+    def twice_the_area(table):
+        return 1 - 2 * np.trapezoid(table["territoire"], table["part"])
+
+    def latest(table, indicator):
+        rows = tables[table][tables[table]["indicateur"] == indicator].dropna(subset="territoire")
+        return rows.sort_values("periode")["territoire"].iloc[-1]
+
+    assert twice_the_area(tables["lorenz_ips_colleges"]) == pytest.approx(latest("inegalites", "gini_ips_colleges"))
+    groups = tables["gradient_dnb_colleges"]
+    failed = 1 - np.average(groups["reussite"], weights=groups["candidats"]) / 100
+    # Erreygers: 4 × mean × C for shares of 0 to 1, the same but for its sign for failures.
+    erreygers = -4 * failed * twice_the_area(tables["concentration_echecs"])
+    assert erreygers == pytest.approx(latest("resultats_selon_ips", "erreygers_dnb_colleges"))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
-from tne_eval.french import capital, listing, number, percent, phrase, points, sentence, years
-from tne_eval.indicators.formulas import select
+from tne_eval.french import listing, number, phrase, points, sentence, years
 from tne_eval.maps import draw_schools
-from tne_eval.plotting import draw_gradient
-from tne_eval.report.blocks import Block, Figure, Note, Paragraph, Table, figure_block
+from tne_eval.report.blocks import Block, Note, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
+from tne_eval.report.sections.by_ips import concentration, gradient_figure, lorenz
 from tne_eval.report.sections.words import comparison_figure, gap_advice, indicators_table, own_and_national
 from tne_eval.results import IndicatorResult
 
@@ -98,12 +95,14 @@ def social_inequality(facts: TerritoryFacts) -> tuple[Block, ...]:
                     period=period,
                 )
             ),
-            _gradient_figure(facts, period),
+            gradient_figure(facts, period),
+            *concentration(facts, period),
         ]
     return (
         *blocks,
         *_quarters(facts),
         _schools_table(facts),
+        *lorenz(facts),
         _results_table(facts),
         *_places(facts),
         Note(sentence("social.census_note")),
@@ -153,38 +152,6 @@ def _compared(result: IndicatorResult) -> str:
     """Above, below or near France: near within a tenth of the French value."""
     own, france = result.series().iloc[-1], result.series("france").iloc[-1]
     return "same" if abs(own - france) <= 0.1 * france else "more" if own > france else "less"
-
-
-def _gradient_figure(facts: TerritoryFacts, period: str) -> Figure:
-    inputs = {
-        "position": "dnb_college_ips_mean",
-        "value": "dnb_college_success_percent",
-        "weight": "dnb_college_present",
-    }
-    groups = pd.concat(
-        [
-            select(facts.panel, variable).set_index(["unit", "group"])["value"].rename(name)
-            for name, variable in inputs.items()
-        ],
-        axis=1,
-    ).reset_index()
-    groups["own"] = (groups["unit"] == facts.territory.departement).to_numpy()
-    own = groups[groups["own"]].sort_values("position")
-    return figure_block(
-        draw_gradient(groups, label=facts.territory.name).figure,
-        name="gradient_dnb_colleges",
-        caption=sentence("social.gradient_caption", period=period),
-        alt=sentence(
-            "social.gradient_alt",
-            place_capital=capital(facts.territory.in_text),
-            low=percent(own["value"].iloc[0]),
-            high=percent(own["value"].iloc[-1]),
-        ),
-        data=own[["group", "position", "value", "weight"]].rename(
-            columns={"group": "groupe", "position": "ips_moyen", "value": "reussite", "weight": "candidats"}
-        ),
-        note=sentence("social.gradient_note"),
-    )
 
 
 def _schools_table(facts: TerritoryFacts) -> Table:
