@@ -55,10 +55,10 @@ _UNIT = {
 }
 
 
-def _axes(ax: Axes | None, height: float = 3.6) -> Axes:
+def _axes(ax: Axes | None, height: float = 3.6, *, width: float = 7.2) -> Axes:
     if ax is not None:
         return ax
-    _, ax = plt.subplots(figsize=(7.2, height), layout=_Margins())
+    _, ax = plt.subplots(figsize=(width, height), layout=_Margins())
     return ax
 
 
@@ -331,7 +331,8 @@ def _cloud(ax: Axes, x: pd.Series, y: pd.Series, *, label: str) -> None:
     path = Path(ends, np.tile([Path.MOVETO, Path.LINETO], len(x)))
     path.should_simplify = False
     look = {"color": "#B9C2CC", "linewidth": 10**0.5}
-    ax.add_patch(PathPatch(path, fill=False, capstyle="round", **look))
+    # Not add_patch: it looks for the extremes of each of the thousands of strokes.
+    ax.add_artist(PathPatch(path, fill=False, capstyle="round", **look))
     ax.plot([], [], "o", markersize=10**0.5, markeredgewidth=0, color=look["color"], label=label)
     ax.update_datalim(ends)
     ax.autoscale_view()
@@ -361,7 +362,7 @@ def draw_panels(panels: dict[str, tuple[pd.Series, int]], *, unit: str, columns:
 @mpl.rc_context(_STYLE)
 def draw_curves(curves: dict[str, pd.DataFrame], *, x: str, y: str, ax: Axes | None = None) -> Axes:
     """Lorenz or concentration curves (`population_share, value_share`, 0-1) against the diagonal of equality."""
-    ax = _axes(ax, 4.2)
+    ax = _axes(ax, 4.2, width=5.2)
     ax.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, linestyle=(0, (2, 3)), label="répartition égale")
     looks = itertools.cycle([(BLUE, "-", 2.0), ("#8E99A6", "-", 1.6), (OCHRE, (0, (5, 2)), 1.6)])
     for (name, curve), (color, dashes, width) in zip(curves.items(), looks, strict=False):
@@ -374,7 +375,7 @@ def draw_curves(curves: dict[str, pd.DataFrame], *, x: str, y: str, ax: Axes | N
             label=name,
         )
     ax.set(xlim=(0, 100), ylim=(0, 100), xlabel=x, ylabel=y)
-    ax.set_aspect("equal")
+    ax.set_box_aspect(1)
     ax.grid(axis="x")
     french_axis(ax.xaxis)
     french_axis(ax.yaxis)

@@ -23,9 +23,14 @@ _RESULTS = {
 _HALF = 0.5
 
 
-def gradient_figure(facts: TerritoryFacts, period: str) -> Figure:
-    """Success by social position, a point for each group of collèges."""
+def results_by_ips(facts: TerritoryFacts, period: str) -> tuple[Block, ...]:
+    """Success by social position, then where the failures are."""
     groups = _results_by_group(facts)
+    return (_gradient(facts, groups, period), *_concentration(facts, groups, period))
+
+
+def _gradient(facts: TerritoryFacts, groups: pd.DataFrame, period: str) -> Figure:
+    """A point for each group of collèges."""
     own = groups[groups["own"]].sort_values("position")
     return figure_block(
         draw_gradient(groups, label=facts.territory.name).figure,
@@ -44,9 +49,8 @@ def gradient_figure(facts: TerritoryFacts, period: str) -> Figure:
     )
 
 
-def concentration(facts: TerritoryFacts, period: str) -> tuple[Block, ...]:
+def _concentration(facts: TerritoryFacts, groups: pd.DataFrame, period: str) -> tuple[Block, ...]:
     """Share of the failures in the least favoured collèges; nothing where nobody failed."""
-    groups = _results_by_group(facts)
     curves = [
         concentration_curve(100 - rows["value"], rows["position"], rows["weight"])
         for rows in (groups[groups["own"]], groups)

@@ -6,7 +6,7 @@ from tne_eval.french import listing, number, phrase, points, sentence, years
 from tne_eval.maps import draw_schools
 from tne_eval.report.blocks import Block, Note, Paragraph, Table, figure_block
 from tne_eval.report.facts import TerritoryFacts
-from tne_eval.report.sections.by_ips import concentration, gradient_figure, lorenz
+from tne_eval.report.sections.by_ips import lorenz, results_by_ips
 from tne_eval.report.sections.words import comparison_figure, gap_advice, indicators_table, own_and_national
 from tne_eval.results import IndicatorResult
 
@@ -95,8 +95,7 @@ def social_inequality(facts: TerritoryFacts) -> tuple[Block, ...]:
                     period=period,
                 )
             ),
-            gradient_figure(facts, period),
-            *concentration(facts, period),
+            *results_by_ips(facts, period),
         ]
     return (
         *blocks,
