@@ -173,6 +173,7 @@ class IndicatorResult:
     territory: str | None
     frame: pd.DataFrame = field(repr=False)
     caveats: tuple[str, ...] = ()
+    _series: dict[str, pd.Series] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def value(self) -> float | None:
@@ -182,6 +183,12 @@ class IndicatorResult:
 
     def series(self, unit_type: str = "departement") -> pd.Series:
         """Known values by period, for the territory itself, its `academie` or `france`."""
+        if unit_type not in self._series:
+            self._series[unit_type] = self._known(unit_type)
+        # Writing to the copy leaves what is kept as it is (pandas copies on write).
+        return self._series[unit_type].copy(deep=False)
+
+    def _known(self, unit_type: str) -> pd.Series:
         value = self.frame["value"].to_numpy(dtype=float)
         known = (self.frame["unit_type"].to_numpy(dtype=object) == unit_type) & ~np.isnan(value)
         period = self.frame["period"].to_numpy()[known]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -66,9 +67,10 @@ _LONGEST_TEXT_WORD = 60
 _TEXT_WIDTH, _FIGURE_HEIGHT = 481.0, 600.0  # points
 _FIGURE_SCALE = 0.82  # lettering of 9.5 points becomes that of the tables
 # Typst keeps threads, which a fork does not copy: after one compilation, a forked process would wait for them for
-# ever. Each compilation is therefore a process of its own.
+# ever. Each compilation is therefore a process of its own, with one thread, since reports are made side by side; it
+# leaves without sweeping.
 _COMPILE = """
-import json, sys, typst
+import json, os, sys, typst
 order = json.load(sys.stdin.buffer)
 fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[order["fonts"]])
 try:
@@ -79,6 +81,8 @@ try:
 except typst.TypstError as error:
     sys.exit(f"{error.message} {' '.join(error.hints)}")
 sys.stdout.buffer.write(content)
+sys.stdout.buffer.flush()
+os._exit(0)
 """
 
 
@@ -114,6 +118,7 @@ def _compile(report: dict) -> bytes:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _COMPILE],
             input=json.dumps(order).encode(),
+            env={**os.environ, "RAYON_NUM_THREADS": "1"},
             capture_output=True,
             timeout=TIMEOUT,
         )

@@ -105,18 +105,22 @@ def indicators_table(results: list[IndicatorResult | None], *, name: str, captio
             advice[gap_advice(entry)] = None
         raw.append(_every_period(result))
     note = " ".join([typeset(note), *advice]).strip()
-    return Table(name, typeset(caption), pd.DataFrame(shown), note=note, data=pd.concat(raw) if raw else pd.DataFrame())
+    data = {column: np.concatenate([one[column] for one in raw]) for column in (raw[0] if raw else ())}
+    return Table(name, typeset(caption), pd.DataFrame(shown), note=note, data=pd.DataFrame(data))
 
 
-def _every_period(result: IndicatorResult) -> pd.DataFrame:
+def _every_period(result: IndicatorResult) -> dict[str, np.ndarray]:
     """The territory, its académie, France and the gaps to them, at each period of the territory."""
     own, entry = result.series(), result.indicator
-    columns = {"indicateur": entry.id, "unite": entry.unit, "periode": own.index, "territoire": own.to_numpy()}
-    for name in ("academie", "france"):
-        columns[name] = result.series(name).reindex(own.index).to_numpy()
-        columns[f"ecart_{name}"] = columns["territoire"] - columns[name]
-    columns["plus_petit_ecart_lisible"] = entry.smallest_readable_gap or np.nan
-    return pd.DataFrame(columns)
+    known = {name: result.series(name).to_dict() for name in ("academie", "france")}
+    period, value = own.index.to_numpy(), own.to_numpy()
+    columns = {"indicateur": np.full(len(own), entry.id, dtype=object)}
+    columns |= {"unite": np.full(len(own), entry.unit, dtype=object), "periode": period, "territoire": value}
+    for name, values in known.items():
+        columns[name] = np.array([values.get(one, np.nan) for one in period.tolist()])
+        columns[f"ecart_{name}"] = value - columns[name]
+    columns["plus_petit_ecart_lisible"] = np.full(len(own), entry.smallest_readable_gap or np.nan)
+    return columns
 
 
 def gap_advice(entry: Indicator) -> str:
