@@ -23,6 +23,9 @@ def _events() -> pd.DataFrame:
 
 
 DRAWN = {
+    "curves": lambda: plotting.draw_curves(
+        {LONG: pd.DataFrame({"population_share": [0, 0.5, 1], "value_share": [0, 0.2, 1]})}, x=LONG, y=LONG
+    ),
     "events": lambda: plotting.draw_events(_events(), unit="points", exposed=2018),
     "late events": lambda: plotting.draw_events(_events(), unit="points", exposed=2024),
     "placebos": lambda: plotting.draw_placebos(np.random.default_rng(1).normal(size=4095), 2.5, unit="points"),
@@ -55,6 +58,30 @@ def _spill(figure) -> float:
 
 def test_everything_is_inside(ax):
     assert _spill(ax.figure) <= 0
+
+
+def test_a_settled_figure_is_inside_and_its_labels_lie_over_none_of_its_ticks(ax):
+    figure = ax.figure
+    plotting.settle(figure)
+    figure.canvas.draw()
+    renderer, page = figure.canvas.get_renderer(), figure.bbox
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        placed = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+        ticks = [text.get_window_extent(renderer) for place, text in placed if low <= place <= high and text.get_text()]
+        label = axis.label.get_window_extent(renderer).padded(2)
+        assert not axis.get_label_text() or not any(label.overlaps(tick) for tick in ticks)
+        for box in (*ticks, *([label.padded(-2)] if axis.get_label_text() else [])):
+            assert box.x0 >= page.x0 and box.y0 >= page.y0 and box.x1 <= page.x1 and box.y1 <= page.y1
+
+
+def test_a_figure_with_a_title_is_not_settled():
+    axes = DRAWN["events"]()
+    axes.set_title("Un titre")
+    engine = axes.figure.get_layout_engine()
+    plotting.settle(axes.figure)
+    assert axes.figure.get_layout_engine() is engine
+    plt.close(axes.figure)
 
 
 def test_what_a_user_adds_is_inside_too(ax):

@@ -392,6 +392,8 @@ def figure_block(fig, *, name: str, caption: str, alt: str, data, note: str = ""
     from matplotlib import pyplot
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    from tne_eval.plotting import settle
+
     # An axis without a label has none to place by the boxes of its ticks.
     for axis in (axis for axes in fig.axes for axis in (axes.xaxis, axes.yaxis)):
         if not axis.get_label_text():
@@ -406,6 +408,7 @@ def figure_block(fig, *, name: str, caption: str, alt: str, data, note: str = ""
             # A map keeps its shape, and leaves margins to cut.
             fig.savefig(buffer, format="svg", bbox_inches="tight", metadata=bare)
         else:
+            settle(fig)
             # Not savefig: with a layout engine it draws everything twice.
             FigureCanvasSVG(fig).print_svg(buffer, metadata=bare)
     pyplot.close(fig)
