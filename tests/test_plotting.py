@@ -69,9 +69,9 @@ def test_a_settled_figure_is_inside_and_its_labels_lie_over_none_of_its_ticks(ax
         low, high = sorted(axis.get_view_interval())
         placed = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
         ticks = [text.get_window_extent(renderer) for place, text in placed if low <= place <= high and text.get_text()]
-        label = axis.label.get_window_extent(renderer).padded(2)
+        label = axis.label.get_window_extent(renderer).padded(3)
         assert not axis.get_label_text() or not any(label.overlaps(tick) for tick in ticks)
-        for box in (*ticks, *([label.padded(-2)] if axis.get_label_text() else [])):
+        for box in (*ticks, *([label.padded(-3)] if axis.get_label_text() else [])):
             assert box.x0 >= page.x0 and box.y0 >= page.y0 and box.x1 <= page.x1 and box.y1 <= page.y1
 
 
