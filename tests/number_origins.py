@@ -72,7 +72,7 @@ def _last(table: str, column: str, indicateur: str) -> Origin:
     return origin
 
 
-def _at(table: str, column: str, kind: str, indicateur: str) -> Origin:
+def _at(table: str, kind: str, indicateur: str) -> Origin:
     return lambda tables: [format_period(int(_last(table, "periode", indicateur)(tables)[0]), kind)]
 
 
@@ -91,11 +91,11 @@ _ITT = cells("contexte", "valeur", mesure="itt")
 _TREATED = cells("contexte", "bas", "haut", mesure="treated")
 _POSTERIOR = cells("contexte", "bas", "haut", mesure="posterior")
 _WEIGHT = cells("contexte", "valeur", mesure=["weight_0", "weight_1", "weight_2"])
-_EVENTS = either(*(lambda t, name=name: ends_of(t, name) for name in (f"evenements_{PRIMARY}", f"evenements_{NAIVE}")))
 
 
-def ends_of(tables: Tables, name: str) -> list[float]:
-    return [] if name not in tables else [*tables[name]["estimate"].dropna()]
+def _events(tables: Tables) -> list[float]:
+    names = [name for name in (f"evenements_{PRIMARY}", f"evenements_{NAIVE}") if name in tables]
+    return [value for name in names for value in tables[name]["estimate"].dropna()]
 
 
 def _family(tables: Tables) -> pd.DataFrame:
@@ -131,12 +131,12 @@ ORIGINS: dict[str, Origin | str] = {
     "answers.q14_found.itt": _ITT,
     "answers.q15_found.count": derived(lambda t: (t["demandes"]["detenteur"].fillna("") != "").sum()),
     # key figures
-    "card.dnb.period": _at("dnb_ecarts", "", "exam_session", "dnb_success_percent"),
+    "card.dnb.period": _at("dnb_ecarts", "exam_session", "dnb_success_percent"),
     "card.dnb_comment.france": _last("dnb_ecarts", "france", "dnb_success_percent"),
     "card.dnb_comment.academie": _last("dnb_ecarts", "academie", "dnb_success_percent"),
-    "card.disadvantaged.period": _at("inegalites", "", "school_year", "disadvantaged_percent"),
+    "card.disadvantaged.period": _at("inegalites", "school_year", "disadvantaged_percent"),
     "card.disadvantaged_comment.france": _last("inegalites", "france", "disadvantaged_percent"),
-    "card.fibre.period": _at("acces_et_competences", "", "quarter", "fibre_percent"),
+    "card.fibre.period": _at("acces_et_competences", "quarter", "fibre_percent"),
     "card.fibre_comment.france": _last("acces_et_competences", "france", "fibre_percent"),
     # limits
     "limits.covid.excluded": listed("effets", "excluded", design=PRIMARY),
@@ -179,12 +179,12 @@ ORIGINS: dict[str, Origin | str] = {
             ("gap_academie", "ecart_academie"),
         )
     },
-    "dnb.level.period": _at("dnb_ecarts", "", "exam_session", "dnb_success_percent"),
-    "dnb.level_alone.period": _at("dnb_ecarts", "", "exam_session", "dnb_success_percent"),
+    "dnb.level.period": _at("dnb_ecarts", "exam_session", "dnb_success_percent"),
+    "dnb.level_alone.period": _at("dnb_ecarts", "exam_session", "dnb_success_percent"),
     "social.gradient.value": _last("resultats_selon_ips", "territoire", "gradient_dnb_colleges"),
     "social.gradient.france": _last("resultats_selon_ips", "france", "gradient_dnb_colleges"),
-    "social.gradient.period": _at("resultats_selon_ips", "", "exam_session", "gradient_dnb_colleges"),
-    "social.gradient_caption.period": _at("resultats_selon_ips", "", "exam_session", "gradient_dnb_colleges"),
+    "social.gradient.period": _at("resultats_selon_ips", "exam_session", "gradient_dnb_colleges"),
+    "social.gradient_caption.period": _at("resultats_selon_ips", "exam_session", "gradient_dnb_colleges"),
     "social.gradient_alt.low": lambda t: [t["gradient_dnb_colleges"]["reussite"].iloc[0]],
     "social.gradient_alt.high": lambda t: [t["gradient_dnb_colleges"]["reussite"].iloc[-1]],
     **{
@@ -196,15 +196,15 @@ ORIGINS: dict[str, Origin | str] = {
         )
         for place, column in (("share", "territoire"), ("france", "france"))
     },
-    "social.concentration.period": _at("resultats_selon_ips", "", "exam_session", "gradient_dnb_colleges"),
-    "social.concentration_caption.period": _at("resultats_selon_ips", "", "exam_session", "gradient_dnb_colleges"),
-    "social.lorenz_caption.period": _at("inegalites", "", "school_year", "gini_ips_colleges"),
+    "social.concentration.period": _at("resultats_selon_ips", "exam_session", "gradient_dnb_colleges"),
+    "social.concentration_caption.period": _at("resultats_selon_ips", "exam_session", "gradient_dnb_colleges"),
+    "social.lorenz_caption.period": _at("inegalites", "school_year", "gini_ips_colleges"),
     "social.quarters.value": _last("resultats_selon_ips", "territoire", "quartile_gap_dnb_colleges"),
     "social.quarters.france": _last("resultats_selon_ips", "france", "quartile_gap_dnb_colleges"),
-    "social.quarters.period": _at("resultats_selon_ips", "", "exam_session", "quartile_gap_dnb_colleges"),
+    "social.quarters.period": _at("resultats_selon_ips", "exam_session", "quartile_gap_dnb_colleges"),
     "social.ips_gap.value": _last("inegalites", "territoire", "quartile_gap_ips_colleges"),
     "social.ips_gap.france": _last("inegalites", "france", "quartile_gap_ips_colleges"),
-    "social.ips_gap.period": _at("inegalites", "", "school_year", "quartile_gap_ips_colleges"),
+    "social.ips_gap.period": _at("inegalites", "school_year", "quartile_gap_ips_colleges"),
     "social.ips_advice.limit": cells("inegalites", "plus_petit_ecart_lisible"),
     "social.segregation.value": _last("inegalites", "territoire", "disadvantaged_percent"),
     "social.segregation.france": _last("inegalites", "france", "disadvantaged_percent"),
@@ -214,7 +214,7 @@ ORIGINS: dict[str, Origin | str] = {
     "social.segregation_figure_caption.periods": lambda t: _school_years(t, "segregation_entropy", "periode"),
     # the digital divide
     "divide.fibre.value": _last("acces_et_competences", "territoire", "fibre_percent"),
-    "divide.fibre.period": _at("acces_et_competences", "", "quarter", "fibre_percent"),
+    "divide.fibre.period": _at("acces_et_competences", "quarter", "fibre_percent"),
     "divide.fibre.before": periods("acces_et_competences", "periode", "quarter", indicateur="fibre_lead"),
     "divide.fibre.lead": _last("acces_et_competences", "territoire", "fibre_lead"),
     "divide.fibre.lead_before": cells("acces_et_competences", "territoire", indicateur="fibre_lead"),
@@ -263,10 +263,10 @@ ORIGINS: dict[str, Origin | str] = {
     "effect.sensitivity_alt.low": ends(f"variantes_{PRIMARY}", "estimate"),
     "effect.sensitivity_alt.high": ends(f"variantes_{PRIMARY}", "estimate"),
     "effect.events_alt.base": listed("effets", "pre"),
-    "effect.events_alt.before": _EVENTS,
-    "effect.events_alt.after": _EVENTS,
-    "effect.span.low": _EVENTS,
-    "effect.span.high": _EVENTS,
+    "effect.events_alt.before": _events,
+    "effect.events_alt.after": _events,
+    "effect.span.low": _events,
+    "effect.span.high": _events,
     "effect.pair.verdict": PHRASE,
     "effect.placebo_alt.count": cells("effets", "n_assignments", design=NAIVE),
     "effect.placebo_alt.estimate": cells("effets", "estimate", design=NAIVE),
@@ -358,19 +358,24 @@ ORIGINS: dict[str, Origin | str] = {
     "quality.counter_above_tne_attendances.ratio": cells("constats", "value", rule="counter_above"),
     "quality.counter_above_tne_pupils_reached.percent": cells("constats", "value", rule="counter_above"),
     # the grants
-    "socle.money.low": cells("faits_du_programme", "bas", fait="budget_announced"),
-    "socle.money.high": cells("faits_du_programme", "haut", fait="budget_announced"),
-    "socle.money.grants": cells("faits_du_programme", "valeur", fait="grants"),
-    "socle.money.spending": cells("faits_du_programme", "valeur", fait="spending"),
-    "socle.money.rate": cells("faits_du_programme", "valeur", fait="grant_rate"),
-    "socle.rates.small": cells("faits_du_programme", "valeur", fait="grant_rate_small"),
-    "socle.rates.large": cells("faits_du_programme", "valeur", fait="grant_rate_large"),
-    "socle.take_up.answers": cells("faits_du_programme", "valeur", fait="survey_answers"),
-    "socle.take_up.files": cells("faits_du_programme", "valeur", fait="files_submitted"),
-    "socle.take_up.retained": cells("faits_du_programme", "valeur", fait="files_retained_share"),
     **{
-        f"socle.take_up.{name}": cells("faits_du_programme", "valeur", fait=name)
-        for name in ("known_small", "known_large", "applied_small", "applied_large")
+        f"socle.{place}": cells("faits_du_programme", column, fait=fact)
+        for place, column, fact in (
+            ("money.low", "bas", "budget_announced"),
+            ("money.high", "haut", "budget_announced"),
+            ("money.grants", "valeur", "grants"),
+            ("money.spending", "valeur", "spending"),
+            ("money.rate", "valeur", "grant_rate"),
+            ("rates.small", "valeur", "grant_rate_small"),
+            ("rates.large", "valeur", "grant_rate_large"),
+            ("take_up.answers", "valeur", "survey_answers"),
+            ("take_up.files", "valeur", "files_submitted"),
+            ("take_up.retained", "valeur", "files_retained_share"),
+            ("take_up.known_small", "valeur", "known_small"),
+            ("take_up.known_large", "valeur", "known_large"),
+            ("take_up.applied_small", "valeur", "applied_small"),
+            ("take_up.applied_large", "valeur", "applied_large"),
+        )
     },
     "socle.map_alt.low": ends("carte_aides", "euros_par_eleve"),
     "socle.map_alt.high": ends("carte_aides", "euros_par_eleve"),

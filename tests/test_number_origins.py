@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from number_origins import ORIGINS, PHRASE
+from said_numbers import numbers_without_origin
 
 from tne_eval import french
 from tne_eval.catalog import list_territories
@@ -16,9 +17,6 @@ from tne_eval.report.blocks import Figure, Table
 from tne_eval.report.index import OTHERS
 
 TERRITORIES = [place.id for place in list_territories()]
-NUMBER = re.compile(r"\d[\d\u202f]*(?:,\d+)?")
-# As it is, in per cent, for ten units, in millions.
-SCALES = (1, 100, 10, 1e-6)
 
 
 class _Recorded(str):
@@ -77,12 +75,7 @@ def _found(place, text, tables):
     if any(_plain(value) == _plain(text) for value in held if isinstance(value, str)):
         return True
     numbers = np.array([abs(float(value)) for value in held if not isinstance(value, str)])
-    for number in NUMBER.findall(text):
-        written = number.replace("\u202f", "").replace(",", ".")
-        half = 0.5 * 10.0 ** -len(written.partition(".")[2]) * (1 + 1e-9)
-        if not any((np.abs(numbers * scale - float(written)) <= half).any() for scale in SCALES):
-            return False
-    return True
+    return not numbers_without_origin(text, numbers)
 
 
 @pytest.mark.parametrize("id", [*TERRITORIES, *OTHERS])

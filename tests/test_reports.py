@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from pypdf import PdfReader
+from said_numbers import numbers_without_origin
 
 import tne_eval as tne
 from tne_eval.catalog import get_design, list_programmes, list_questions, list_territories
@@ -204,11 +205,6 @@ def test_each_report_has_its_pdf(reports, id):
     assert (out / id / "latest.pdf").read_bytes() == (folder / "report.pdf").read_bytes()
 
 
-# Scales at which a value of a table may be said: as it is, in per cent, for ten units, in millions.
-_SCALES = (1, 100, 10, 1e-6)
-_NUMBER = re.compile(r"\d[\d\u202f]*(?:,\d+)?")
-
-
 def _texts(block) -> list[str]:
     """Every text of a block that a reader sees; tables that count the rows of their file are left to their own test."""
     if isinstance(block, Paragraph | Note):
@@ -246,9 +242,5 @@ def test_every_number_that_is_read_is_in_a_table(reports, id):
     missing = []
     for block in notebook_blocks(nbformat.read(folder / "report.ipynb", 4)):
         for text in _texts(block):
-            for found in _NUMBER.findall(text):
-                written = found.replace("\u202f", "").replace(",", ".")
-                half = 0.5 * 10.0 ** -len(written.partition(".")[2])
-                near = [np.abs(known * scale - float(written)).min() <= half * (1 + 1e-9) for scale in _SCALES]
-                missing += [] if any(near) else [(found, text[:80])]
+            missing += [(found, text[:80]) for found in numbers_without_origin(text, known)]
     assert not missing

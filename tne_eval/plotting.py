@@ -71,36 +71,40 @@ class _Margins(LayoutEngine):
     _adjust_compatible, _colorbar_gridspec = True, False
 
     def execute(self, fig: MplFigure) -> None:
-        ax = fig.axes[0]
-        if not _is_plain(fig):
+        if _is_plain(fig):
+            _set_margins(fig)
+        else:
             TightLayoutEngine().execute(fig)
-            return
-        wide, high = 72 * fig.get_size_inches()
-        across, up = _largest(ax.xaxis), _largest(ax.yaxis)
-        left = _GAP + _padding(ax.yaxis) + up[0] + _label_room(ax.yaxis)
-        bottom = _GAP + _padding(ax.xaxis) + across[1] + _label_room(ax.xaxis)
-        # The label of the last tick is centred on it: half of it reaches beyond the axes.
-        right, top = _GAP + across[0] / 2, _GAP + up[1] / 2
-        fig.subplots_adjust(left / wide, bottom / high, 1 - right / wide, 1 - top / high)
 
 
 def _is_plain(fig: MplFigure) -> bool:
     return len(fig.axes) == 1 and not fig.axes[0].get_title() and not fig.get_suptitle()
 
 
+def _set_margins(fig: MplFigure) -> tuple[float, float]:
+    """Points from the axes to the far end of the labels of their ticks, beside and below."""
+    ax = fig.axes[0]
+    wide, high = 72 * fig.get_size_inches()
+    across, up = _largest(ax.xaxis), _largest(ax.yaxis)
+    beside, below = _padding(ax.yaxis) + up[0], _padding(ax.xaxis) + across[1]
+    left, bottom = _GAP + beside + _label_room(ax.yaxis), _GAP + below + _label_room(ax.xaxis)
+    # The label of the last tick is centred on it: half of it reaches beyond the axes.
+    right, top = _GAP + across[0] / 2, _GAP + up[1] / 2
+    fig.subplots_adjust(left / wide, bottom / high, 1 - right / wide, 1 - top / high)
+    return beside, below
+
+
 def settle(fig: MplFigure) -> None:
     """Fix margins and labels for the last drawing of a figure, which then looks for the box of no text: those of the
     labels of ticks, sought three times over, are a tenth of the time of a figure. Other figures stay as they are."""
-    engine = fig.get_layout_engine()
-    if not isinstance(engine, _Margins) or not _is_plain(fig):
+    if not isinstance(fig.get_layout_engine(), _Margins) or not _is_plain(fig):
         return
-    engine.execute(fig)
+    beside, below = _set_margins(fig)
     fig.set_layout_engine("none")
     ax = fig.axes[0]
-    below = _padding(ax.xaxis) + _largest(ax.xaxis)[1] + ax.xaxis.labelpad
-    beside = _padding(ax.yaxis) + _largest(ax.yaxis)[0] + ax.yaxis.labelpad
-    for axis, place, shift in ((ax.xaxis, (0.5, 0), (0, -below)), (ax.yaxis, (0, 0.5), (-beside, 0))):
-        points = ScaledTranslation(shift[0] / 72, shift[1] / 72, fig.dpi_scale_trans)
+    beside, below = beside + ax.yaxis.labelpad, below + ax.xaxis.labelpad
+    for axis, place, (right, up) in ((ax.xaxis, (0.5, 0), (0, -below)), (ax.yaxis, (0, 0.5), (-beside, 0))):
+        points = ScaledTranslation(right / 72, up / 72, fig.dpi_scale_trans)
         axis.set_label_coords(*place, transform=ax.transAxes + points)
         for tick in axis.get_major_ticks():
             tick.label1.set_in_layout(False)

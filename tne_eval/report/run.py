@@ -318,13 +318,16 @@ def _make_in_workers(waiting: list, out: Path, workers: int, tell: Callable, for
     anew. One that dies costs the report that it was making."""
     context = multiprocessing.get_context("fork" if forks else "spawn")
     queue = list(waiting)
-    idle, busy = {}, {}
+    processes, busy = {}, {}
     try:
         while queue or busy:
             while queue and len(busy) < workers:
-                channel, process = idle.popitem() if idle else _start_worker(context, out, forks)
-                job, plan = queue.pop(0)
-                busy[channel] = (process, job, plan)
+                if idle := processes.keys() - busy.keys():
+                    channel = idle.pop()
+                else:
+                    channel, process = _start_worker(context, out, forks)
+                    processes[channel] = process
+                job, plan = busy[channel] = queue.pop(0)
                 tell("start", job)
                 with contextlib.suppress(BrokenPipeError):  # it has just died: reading will say so
                     channel.send((job, plan))
@@ -333,19 +336,18 @@ def _make_in_workers(waiting: list, out: Path, workers: int, tell: Callable, for
                 with contextlib.suppress(Exception):
                     draw_map()
             for channel in connection.wait(list(busy)):
-                process, job, plan = busy.pop(channel)
-                idle[channel] = process
+                job, plan = busy.pop(channel)
                 try:
                     result = channel.recv()
                 except (EOFError, ConnectionResetError):
-                    del idle[channel]
+                    process = processes.pop(channel)
                     channel.close()
                     process.join()
                     message = f"the process of this report ended with code {process.exitcode}"
                     result = _result(plan, out, "failed", message, time.perf_counter())
                 tell("end", job, result)
     finally:
-        for channel, process in [*idle.items(), *((channel, process) for channel, (process, *_) in busy.items())]:
+        for channel, process in processes.items():
             process.kill()
             process.join()
             channel.close()

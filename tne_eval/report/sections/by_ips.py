@@ -51,13 +51,10 @@ def _gradient(facts: TerritoryFacts, groups: pd.DataFrame, period: str) -> Figur
 
 def _concentration(facts: TerritoryFacts, groups: pd.DataFrame, period: str) -> tuple[Block, ...]:
     """Share of the failures in the least favoured collèges; nothing where nobody failed."""
-    curves = [
-        concentration_curve(100 - rows["value"], rows["position"], rows["weight"])
-        for rows in (groups[groups["own"]], groups)
-        if (rows["value"] < 100).any()
-    ]
-    if len(curves) < 2:
+    own = groups[groups["own"]]
+    if (own["value"] == 100).all():
         return ()
+    curves = [concentration_curve(100 - rows["value"], rows["position"], rows["weight"]) for rows in (own, groups)]
     figure, shares = _two_curves(facts, *curves, name="concentration_echecs", key="concentration", period=period)
     return (
         Paragraph(sentence("social.concentration", locative=facts.territory.locative, period=period, **shares)),

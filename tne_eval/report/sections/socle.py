@@ -24,7 +24,7 @@ from tne_eval.report.sections.socle_schools import (
     schools_verdict,
     tendency,
 )
-from tne_eval.report.sections.words import region_standing
+from tne_eval.report.sections.words import region_ranks, region_standing
 from tne_eval.report.socle_facts import SchoolFacts, gather_schools
 from tne_eval.sources.geography import list_departements, region_of
 
@@ -228,7 +228,7 @@ def socle_in_territory(facts: TerritoryFacts) -> tuple[Block, ...]:
 def _standings_table(facts: TerritoryFacts) -> Table:
     """Grants a pupil of each region, from the highest."""
     euros = facts.grants["euros_per_pupil"].sort_values(ascending=False)
-    rank = euros.rank(ascending=False, method="min").astype(int)
+    rank = region_ranks(facts)[euros.index]
     shown = pd.DataFrame(
         {
             "Région": [typeset(name) for name in euros.index],

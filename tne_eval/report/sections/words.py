@@ -219,8 +219,13 @@ def region_standing(facts: TerritoryFacts) -> dict[str, str] | None:
     region = region_of(facts.territory.departement)
     if region not in euros:
         return None
-    rank = int((euros > euros[region]).sum()) + 1
+    rank = region_ranks(facts)[region]
     return {"euros": money(euros[region]), "rank": number(rank), "count": number(len(euros))}
+
+
+def region_ranks(facts: TerritoryFacts) -> pd.Series:
+    """Rank of each region by its grants a pupil, from the highest."""
+    return facts.grants["euros_per_pupil"].rank(ascending=False, method="min").astype(int)
 
 
 def money_range(low: float, high: float) -> str:
